@@ -1,0 +1,1 @@
+//! Azure: credentials and storage over HTTPS.

@@ -1,0 +1,3 @@
+//! The `rnbexec` command line.
+
+fn main() {}

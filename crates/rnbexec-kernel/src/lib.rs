@@ -1,0 +1,1 @@
+//! Jupyter kernels: kernelspecs, environments, processes and the wire.

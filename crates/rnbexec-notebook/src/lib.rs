@@ -1,0 +1,1 @@
+//! The Jupyter notebook document: lossless, synchronous, no I/O.

@@ -1,0 +1,1 @@
+//! Run Jupyter notebooks: parameterize, execute, record, save.
