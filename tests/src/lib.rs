@@ -1,17 +1,25 @@
 //! What rnbexec promises, as tests against outside witnesses: this library is the harness, the promises are in `tests/*.rs`.
 //!
 //! - [`oracle`]: the Python tools rnbexec is compared with, hash-pinned, installed on first use.
+//! - [`book`]: notebooks written in a test.
+//! - [`differential`]: the same case through papermill and through rnbexec, compared.
+//! - [`fake_kernel`]: a kernel whose language is faults.
 //! - [`program`]: the built command line, started in a world of its own.
 //! - [`scratch`]: a temporary folder with that world's environment, and who is still alive in it.
 //! - [`wait`]: waiting for a state with a deadline.
 //!
 //! A test whose witness is missing fails with the reason; it never passes by doing nothing.
 
+pub mod book;
+pub mod differential;
+pub mod fake_kernel;
 pub mod oracle;
 pub mod program;
 pub mod scratch;
 pub mod wait;
 
+pub use book::Book;
+pub use fake_kernel::FakeKernel;
 pub use program::{Done, finish, rnbexec_path};
 pub use scratch::Scratch;
 pub use wait::wait_for;

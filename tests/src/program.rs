@@ -1,6 +1,6 @@
 //! The program under test: the command line as built for these tests, and one finished run of a program.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -133,6 +133,16 @@ impl Running {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Writes to the program's standard input, which must be piped, and closes it.
+    ///
+    /// # Panics
+    /// When standard input is not piped.
+    pub fn feed(&mut self, content: Vec<u8>) {
+        let mut pipe = self.child.stdin.take().expect("standard input is piped");
+        // A program may end without reading all; what it says of that is the test's matter.
+        thread::spawn(move || drop(pipe.write_all(&content)));
     }
 
     /// Sends the signal named as in `kill -<name>`.

@@ -47,6 +47,11 @@ impl Scratch {
         Self { dir, mark }
     }
 
+    /// The folder that holds all others.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The working directory of the programs started here, and where relative names lie.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join("work")

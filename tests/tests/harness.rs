@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rnbexec_tests::differential::Case;
 use rnbexec_tests::program::Running;
-use rnbexec_tests::{Scratch, finish, oracle, wait_for};
+use rnbexec_tests::{Book, FakeKernel, Scratch, finish, oracle, wait_for};
 
 #[test]
 fn papermill_of_the_oracle_is_the_pinned_one() {
@@ -41,4 +42,41 @@ fn waiting_returns_what_the_state_gives() {
         (looks == 3).then_some("found")
     });
     assert_eq!(found, "found");
+}
+
+/// papermill is the witness that the fake kernel is a kernel.
+#[test]
+fn the_fake_kernel_runs_under_papermill() {
+    let scratch = Scratch::new();
+    FakeKernel::default().install(&scratch);
+    let book = FakeKernel::book().code("stdout hi\\n\nresult 42").code("error Fault on purpose");
+    scratch.write("in.ipynb", book.to_bytes());
+    finish(&mut scratch.papermill(["in.ipynb", "out.ipynb"])).expect_code(1).expect_stderr("Fault");
+    let cells = &scratch.json("out.ipynb")["cells"];
+    assert_eq!(cells[1]["outputs"][0]["text"][0], "hi\n");
+    assert_eq!(cells[1]["outputs"][1]["data"]["text/plain"][0], "42");
+    assert_eq!(cells[3]["outputs"][0]["ename"], "Fault");
+}
+
+/// A notebook that papermill ran twice, once in the place of rnbexec, agrees with itself: what the comparison lets pass
+/// between two runs is enough; and a changed output is seen.
+#[test]
+fn the_comparison_passes_papermill_itself_and_sees_a_changed_output() {
+    let scratch = Scratch::new();
+    let wrapper = |edit: &str| {
+        let script = format!(
+            "#!/bin/sh\nshift\n{} \"$@\"; code=$?\n{edit}\nexit $code\n",
+            oracle::papermill().display()
+        );
+        let path = scratch.write("program", script);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    let case = Case::new(&Book::new().parameters("x = 1").code("print(x, object())").code("1/0").code("2"))
+        .args(["-p", "x", "2"]);
+    case.check_program(&wrapper(""));
+    let edited = wrapper("sed -i 's/\"2 <object/\"3 <object/' out.ipynb");
+    let seen = std::panic::catch_unwind(|| case.check_program(&edited));
+    let said = *seen.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("+     \"text\": \"3 <object object at 0xADDRESS>"), "{said}");
 }
