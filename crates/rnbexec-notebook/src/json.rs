@@ -272,7 +272,18 @@ impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Json {
     }
 }
 
-/// Whether any byte is such a one. Without an early exit, so that the compiler can look at many bytes at once.
-fn any_byte(bytes: &[u8], such: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(0, |any, &byte| any | u8::from(such(byte))) != 0
+/// How many bytes [`position`] looks at together: long runs of plain text (images, logs) are skipped quickly.
+const STRIDE: usize = 64;
+
+/// The first position, from `start` on, of such a byte.
+pub(crate) fn position(bytes: &[u8], start: usize, such: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut at = start;
+    for stride in bytes.get(start..)?.chunks(STRIDE) {
+        // Without an early exit, so that the compiler can look at many bytes at once.
+        if stride.iter().fold(0, |any, &byte| any | u8::from(such(byte))) != 0 {
+            return stride.iter().position(|&byte| such(byte)).map(|offset| at + offset);
+        }
+        at += stride.len();
+    }
+    None
 }

@@ -114,7 +114,6 @@ impl Builder {
     }
 
     /// Adds WTF-8 text. Two halves of a pair that meet here become the character they mean.
-    #[expect(dead_code, reason = "joins the lines of cells, which come next")]
     pub(crate) fn push_wtf8(&mut self, wtf8: &[u8]) {
         for piece in pieces(wtf8) {
             match piece {

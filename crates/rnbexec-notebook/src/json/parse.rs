@@ -6,7 +6,7 @@ use memchr::{memchr_iter, memchr2};
 
 use super::ill_formed::{Builder, key_to_stored};
 use super::number::{Number, spelled_length};
-use super::{Json, Object, any_byte};
+use super::{Json, Object, position};
 
 /// How deep arrays and objects may be nested. Python's own parser gives up at about the same depth.
 pub const MAX_DEPTH: usize = 1024;
@@ -286,8 +286,7 @@ impl Parser<'_> {
                 self.at = self.text.len();
                 return Err(JsonErrorKind::Truncated("a string"));
             };
-            if any_byte(&rest[..length], |byte| byte < 0x20) {
-                let control = rest.iter().position(|&byte| byte < 0x20).unwrap_or_default();
+            if let Some(control) = position(&rest[..length], 0, |byte| byte < 0x20) {
                 self.at = run_start + control;
                 return Err(JsonErrorKind::ControlCharacter(char::from(rest[control])));
             }

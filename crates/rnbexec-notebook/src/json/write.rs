@@ -1,7 +1,7 @@
 //! Writing JSON: on one line, or as Python's `json.dumps(indent=1, sort_keys=True, ensure_ascii=False)`.
 
 use super::ill_formed::{Piece, key_is_marked, key_to_wtf8, pieces};
-use super::{Json, Number, Object, any_byte};
+use super::{Json, Number, Object, position};
 
 pub(super) fn compact(value: &Json, out: &mut Vec<u8>) {
     match value {
@@ -124,26 +124,12 @@ pub(crate) fn write_wtf8(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How far [`write_escaped`] looks ahead at once: long runs of plain text (images, logs) are copied whole.
-const STRIDE: usize = 64;
-
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
-    let (mut copied, mut at) = (0, 0);
-    while at < text.len() {
-        let end = text.len().min(at + STRIDE);
-        if !any_byte(&text[at..end], is_escaped) {
-            at = end;
-            continue;
-        }
-        while at < end {
-            let byte = text[at];
-            if is_escaped(byte) {
-                out.extend_from_slice(&text[copied..at]);
-                write_escape(byte, out);
-                copied = at + 1;
-            }
-            at += 1;
-        }
+    let mut copied = 0;
+    while let Some(at) = position(text, copied, is_escaped) {
+        out.extend_from_slice(&text[copied..at]);
+        write_escape(text[at], out);
+        copied = at + 1;
     }
     out.extend_from_slice(&text[copied..]);
 }
