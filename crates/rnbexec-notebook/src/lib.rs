@@ -1,14 +1,18 @@
 //! The Jupyter notebook document: lossless, synchronous, no I/O.
 
+pub mod inject;
 pub mod json;
 mod lines;
-pub mod notebook;
-pub mod quirk;
-pub mod read;
+mod notebook;
+pub mod papermill;
+mod quirk;
+mod read;
 mod upgrade;
-pub mod write;
+mod write;
 
 pub use json::{Json, Object};
 pub use notebook::{Cell, CellType, Notebook};
-pub use quirk::Quirk;
+pub use papermill::CellStatus;
+pub use quirk::{CellPlace, Quirk, QuirkKind};
 pub use read::{NotebookError, Parsed};
+pub use write::{CELL_SEPARATOR, Frame, write_cell, write_frame};
