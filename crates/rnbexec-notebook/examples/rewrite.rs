@@ -3,11 +3,25 @@
 //!
 //! `cargo run -p rnbexec-notebook --example rewrite < old.ipynb > new.ipynb`
 
+use std::error::Error;
 use std::io::{Read, Write};
+use std::process::ExitCode;
 
 use rnbexec_notebook::Notebook;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    let Err(error) = rewrite() else { return ExitCode::SUCCESS };
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    // When standard error is gone, the exit code still tells.
+    writeln!(std::io::stderr(), "{message}").map_or(ExitCode::FAILURE, |()| ExitCode::FAILURE)
+}
+
+fn rewrite() -> Result<(), Box<dyn Error>> {
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes)?;
     let mut count = 0_u32;
