@@ -1,0 +1,78 @@
+//! How a kernelspec becomes a command: the lossless launcher for ipykernel, and the transport a kernel can do.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jupyter_protocol::connection_info::Transport;
+
+use crate::kernelspec::Kernelspec;
+
+/// How to start ipykernel; other kernels are always started as their kernelspec says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Launcher {
+    /// By a small script of ours that lifts the send limit of its iopub socket, so that no output is ever dropped, and
+    /// leaves out the debugger. It falls back to [`Launcher::Stock`] by itself.
+    #[default]
+    Lossless,
+    /// Exactly as the kernelspec says. ipykernel then silently drops output that comes faster than it is read.
+    Stock,
+}
+
+const SCRIPT: &str = include_str!("launcher.py");
+
+/// The position of `-m` in a command that runs ipykernel: `python [options] -m ipykernel_launcher …`.
+fn ipykernel_position(argv: &[String]) -> Option<usize> {
+    argv.windows(2).position(|pair| {
+        matches!(pair, [flag, module] if flag == "-m"
+            && ["ipykernel_launcher", "ipykernel"].contains(&module.as_str()))
+    })
+}
+
+pub(crate) fn is_ipykernel(spec: &Kernelspec) -> bool {
+    ipykernel_position(&spec.argv).is_some()
+}
+
+/// Replaces `-m ipykernel_launcher` by our script, written into `directory`.
+pub(crate) fn make_lossless(
+    command: &mut Vec<OsString>,
+    spec: &Kernelspec,
+    directory: &Path,
+) -> io::Result<()> {
+    let Some(position) = ipykernel_position(&spec.argv) else { return Ok(()) };
+    let script = directory.join("launcher.py");
+    std::fs::write(&script, SCRIPT)?;
+    command.splice(position..position + 2, [script.into_os_string()]);
+    Ok(())
+}
+
+/// The argument that keeps the input history out of the user's database, where parallel runs would queue for it, as
+/// nbclient passes it; unless the command says something about it already. (nbclient passes it only to kernels that
+/// are named `python`; here every ipykernel gets it.)
+pub(crate) fn history_argument(spec: &Kernelspec, extra: &[String]) -> Option<String> {
+    let said = spec.argv.iter().chain(extra).any(|argument| argument.starts_with("--HistoryManager."));
+    (is_ipykernel(spec) && !said).then(|| "--HistoryManager.hist_file=:memory:".to_owned())
+}
+
+/// The transports to try, in this order. A kernelspec may say `metadata.rnbexec.transport`; kernels known to speak
+/// nothing but TCP get TCP; ipykernel does ipc; of all others it is found out, TCP being the second try.
+pub(crate) fn transports(spec: &Kernelspec) -> &'static [Transport] {
+    let told = spec.metadata.pointer("/rnbexec/transport").and_then(serde_json::Value::as_str);
+    match told {
+        Some("tcp") => &[Transport::TCP],
+        _ if !cfg!(unix) => &[Transport::TCP],
+        Some("ipc") => &[Transport::IPC],
+        _ if is_ipykernel(spec) => &[Transport::IPC],
+        _ if speaks_only_tcp(&spec.argv) => &[Transport::TCP],
+        _ => &[Transport::IPC, Transport::TCP],
+    }
+}
+
+/// ipymini and kernmini refuse other connection files.
+fn speaks_only_tcp(argv: &[String]) -> bool {
+    let names = ["ipymini", "kernmini"];
+    argv.iter().any(|argument| {
+        let file = PathBuf::from(argument);
+        names.iter().any(|name| argument == name || file.file_stem() == Some(OsStr::new(name)))
+    })
+}

@@ -1,0 +1,237 @@
+//! The kernel's process: started in a session of its own, its output read for ever, its end explained.
+//!
+//! Invariants: a kernel's stdout and stderr are pipes of ours and never our own; signals go to the whole process group
+//! and never after its leader is gone, save the last SIGKILL to whatever the leader left behind; dropping a
+//! [`Process`] kills the group.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use crate::death::{DeathCause, KernelDeath};
+
+#[cfg(target_os = "linux")]
+#[path = "process/linux.rs"]
+mod system;
+#[cfg(not(target_os = "linux"))]
+#[path = "process/portable.rs"]
+mod system;
+
+#[cfg(unix)]
+#[path = "process/unix.rs"]
+mod group;
+#[cfg(not(unix))]
+#[path = "process/windows.rs"]
+mod group;
+
+pub(crate) use system::DirectoryWatch;
+
+/// How much of the end of stderr is kept to explain a death.
+const STDERR_TAIL: usize = 8 << 10;
+
+/// How long to wait before looking again for a socket where no event tells of it.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// How long output may stay silent after the process has ended before we stop waiting for more: something that
+/// left the group may hold the pipe open for ever.
+const SILENCE_AFTER_DEATH: Duration = Duration::from_millis(200);
+
+/// Which stream of a kernel's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputStream {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+/// Receives what the kernel's process itself writes, chunk by chunk as it comes. Called on the kernel's own
+/// thread, which also reads its channels: it must not block.
+pub type OutputSink = Arc<dyn Fn(OutputStream, &[u8]) + Send + Sync>;
+
+/// A signal to a kernel's process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Interrupt,
+    Terminate,
+    Kill,
+}
+
+/// What to start.
+pub(crate) struct ProcessSpec {
+    pub(crate) command: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) sink: Option<OutputSink>,
+}
+
+/// A running (or ended) kernel process.
+pub(crate) struct Process {
+    child: Child,
+    pid: u32,
+    status: Option<ExitStatus>,
+    /// Whether a SIGKILL of ours may be what ended it.
+    killed_by_us: bool,
+    oom: system::OomWatch,
+    output: JoinSet<()>,
+    tail: Arc<Mutex<Vec<u8>>>,
+    /// Counts chunks, to tell a slow stream from a silent one.
+    progress: Arc<AtomicU64>,
+}
+
+impl Process {
+    /// Starts the process. Must be called on the kernel's own thread: on Linux the process dies with the thread that
+    /// made it.
+    pub(crate) fn spawn(spec: &ProcessSpec) -> io::Result<Self> {
+        let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(cwd) = &spec.cwd {
+            command.current_dir(cwd);
+        }
+        group::isolate(&mut command);
+        let oom = system::OomWatch::begin();
+        let mut child = command.spawn()?;
+        let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let (tail, progress) = (Arc::default(), Arc::default());
+        let mut output = JoinSet::new();
+        let reader =
+            Reader { sink: spec.sink.clone(), tail: Arc::clone(&tail), progress: Arc::clone(&progress) };
+        if let Some(stdout) = child.stdout.take() {
+            output.spawn(reader.clone().read(OutputStream::Stdout, stdout));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            output.spawn(reader.read(OutputStream::Stderr, stderr));
+        }
+        Ok(Self { child, pid, status: None, killed_by_us: false, oom, output, tail, progress })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for the end of the process; then whatever it left in its group is killed. Cancel-safe.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        if let Some(status) = self.status {
+            return status;
+        }
+        let status = self.child.wait().await.unwrap_or_else(|error| {
+            // Only if someone else reaps our children; the process is gone all the same.
+            tracing::warn!(pid = self.pid, %error, "cannot learn how the kernel ended");
+            ExitStatus::default()
+        });
+        self.status = Some(status);
+        // Reaped this instant: the id of the group cannot have been given to another one yet.
+        group::signal(self.pid, Signal::Kill);
+        status
+    }
+
+    /// Sends a signal to the process and all that share its group, unless it has ended.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.status.is_none() {
+            self.killed_by_us |= signal == Signal::Kill;
+            group::signal(self.pid, signal);
+            if signal == Signal::Kill
+                && let Err(error) = self.child.start_kill()
+            {
+                tracing::debug!(pid = self.pid, %error, "the kernel is gone already");
+            }
+        }
+    }
+
+    /// Kills and reaps.
+    pub(crate) async fn destroy(&mut self) {
+        self.signal(Signal::Kill);
+        self.ended().await;
+    }
+
+    /// Why the process ended; to be asked after [`Process::ended`]. Waits for the rest of its output, as long as
+    /// any comes.
+    pub(crate) async fn death(&mut self) -> KernelDeath {
+        self.drain_output().await;
+        let cause = self.status.map_or(DeathCause::Unknown, |status| {
+            let cause = group::cause(status);
+            let by_others = cause == DeathCause::KILLED && !self.killed_by_us;
+            by_others
+                .then(|| self.oom.evidence())
+                .flatten()
+                .map_or(cause, |evidence| DeathCause::OutOfMemory { evidence })
+        });
+        KernelDeath { cause, stderr_tail: self.stderr_tail() }
+    }
+
+    /// The last lines of stderr so far.
+    pub(crate) fn stderr_tail(&self) -> String {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = tail.len().saturating_sub(STDERR_TAIL);
+        String::from_utf8_lossy(&tail[skipped..]).trim_end().to_owned()
+    }
+
+    async fn drain_output(&mut self) {
+        loop {
+            let before = self.progress.load(Ordering::Relaxed);
+            match tokio::time::timeout(SILENCE_AFTER_DEATH, self.output.join_next()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(_) if self.progress.load(Ordering::Relaxed) != before => {}
+                Err(_) => return self.output.abort_all(),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Only on a panic is the process still there; tokio then reaps the leader.
+        self.signal(Signal::Kill);
+    }
+}
+
+#[derive(Clone)]
+struct Reader {
+    sink: Option<OutputSink>,
+    tail: Arc<Mutex<Vec<u8>>>,
+    progress: Arc<AtomicU64>,
+}
+
+impl Reader {
+    async fn read(self, stream: OutputStream, mut pipe: impl AsyncRead + Unpin) {
+        let mut chunk = vec![0; 16 << 10];
+        // An error of a pipe is its end, like EOF.
+        while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
+            let bytes = &chunk[..length];
+            self.progress.fetch_add(1, Ordering::Relaxed);
+            if stream == OutputStream::Stderr {
+                self.keep(bytes);
+            }
+            if let Some(sink) = &self.sink {
+                sink(stream, bytes);
+            }
+        }
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(bytes);
+        // Cut seldom, so that keeping costs little: `stderr_tail` cuts to the exact length.
+        if tail.len() > 4 * STDERR_TAIL {
+            let surplus = tail.len() - STDERR_TAIL;
+            tail.drain(..surplus);
+        }
+    }
+}

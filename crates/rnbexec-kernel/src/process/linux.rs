@@ -1,0 +1,136 @@
+//! What only Linux has: death with the parent, news of a directory, and the kernel's own word on memory.
+//! `portable.rs` is its counterpart for all other systems.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::inotify;
+use rustix::process::{Pid, Signal};
+use tokio::io::unix::AsyncFd;
+
+/// Has the child killed when the thread that made it ends; to be called in the child. If that has happened before the
+/// child could ask, the child ends itself by this error.
+pub(super) fn die_with_parent(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Without a parent in our own pid namespace there is nothing to compare.
+    if rustix::process::getppid().is_some_and(|now| now != parent) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    Ok(())
+}
+
+/// Tells when something may have appeared in a directory (inotify).
+pub(crate) struct DirectoryWatch {
+    events: Option<AsyncFd<OwnedFd>>,
+}
+
+impl DirectoryWatch {
+    pub(crate) fn new(directory: &Path) -> Self {
+        let events = watch(directory)
+            .inspect_err(|error| tracing::debug!(%error, "no inotify, falling back to looking again"))
+            .ok();
+        Self { events }
+    }
+
+    /// Waits for news, at most about as long as `portable.rs` always waits where inotify is not to be had.
+    pub(crate) async fn changed(&mut self) {
+        let Some(events) = &self.events else {
+            return tokio::time::sleep(super::LOOK_AGAIN).await;
+        };
+        match events.readable().await {
+            Ok(mut ready) => {
+                // What happened does not matter, only that something did: empty the queue.
+                let mut buffer = [0; 4096];
+                while rustix::io::read(events.get_ref(), &mut buffer).is_ok_and(|length| length > 0) {}
+                ready.clear_ready();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "inotify failed");
+                self.events = None;
+            }
+        }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, for types whose descriptor may change; OwnedFd's cannot"
+)]
+fn watch(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&events, directory, inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO)?;
+    AsyncFd::new(events)
+}
+
+/// Compares the out-of-memory kills that our control group has counted before and after.
+pub(super) struct OomWatch {
+    counter: Option<(PathBuf, u64)>,
+}
+
+impl OomWatch {
+    pub(super) fn begin() -> Self {
+        let counter = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|groups| {
+            counters(&groups).into_iter().find_map(|path| {
+                let count = oom_kills(&std::fs::read_to_string(&path).ok()?)?;
+                Some((path, count))
+            })
+        });
+        Self { counter }
+    }
+
+    /// What speaks for a lack of memory, if anything does. Another process of the same control group may have been the
+    /// one killed, hence "evidence".
+    pub(super) fn evidence(&self) -> Option<String> {
+        let (path, before) = self.counter.as_ref()?;
+        let now = oom_kills(&std::fs::read_to_string(path).ok()?)?;
+        (now > *before).then(|| format!("{} counts {} more", path.display(), now - before))
+    }
+}
+
+/// The files that may hold the counter for the groups that `/proc/self/cgroup` lists, version 2 first. In a container
+/// the path is often the host's and the group is mounted at the root instead.
+fn counters(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (root, file) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.events")
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.oom_control")
+        } else {
+            continue;
+        };
+        files.push(Path::new(root).join(path.trim_start_matches('/')).join(file));
+        files.push(Path::new(root).join(file));
+    }
+    files
+}
+
+/// The number after `oom_kill` in `memory.events` (v2) or `memory.oom_control` (v1).
+fn oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|count| count.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_is_found_in_both_versions_of_control_groups() {
+        let groups = "11:memory,cpu:/docker/abc\n4:devices:/x\n0::/user.slice/session-1.scope\n";
+        let files = counters(groups);
+        assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/memory/docker/abc/memory.oom_control")));
+        assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/user.slice/session-1.scope/memory.events")));
+        assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/memory.events")));
+        assert_eq!(files.len(), 4);
+    }
+
+    #[test]
+    fn oom_kills_are_read_from_both_formats() {
+        assert_eq!(oom_kills("low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\noom_group_kill 0\n"), Some(2));
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
+        assert_eq!(oom_kills("oom_kill_disable 0\n"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Stand-ins where there is no Linux: see `linux.rs`. A kernel outlives us if we are killed outright, unless it
+//! watches its parent itself (ipykernel does).
+
+use std::path::Path;
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of its Linux counterpart")]
+pub(super) fn die_with_parent(_: rustix::process::Pid) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Nothing tells us of a new socket here, so we look again every few milliseconds.
+pub(crate) struct DirectoryWatch;
+
+impl DirectoryWatch {
+    pub(crate) fn new(_: &Path) -> Self {
+        Self
+    }
+
+    pub(crate) async fn changed(&mut self) {
+        tokio::time::sleep(super::LOOK_AGAIN).await;
+    }
+}
+
+pub(super) struct OomWatch;
+
+impl OomWatch {
+    pub(super) fn begin() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "the signature of its Linux counterpart")]
+    pub(super) fn evidence(&self) -> Option<String> {
+        None
+    }
+}
