@@ -5,6 +5,7 @@
 //! - [`differential`]: the same case through papermill and through rnbexec, compared.
 //! - [`fake_kernel`]: a kernel whose language is faults.
 //! - [`program`]: the built command line, started in a world of its own.
+//! - [`saved`]: a saved notebook as a test looks at it.
 //! - [`scratch`]: a temporary folder with that world's environment, and who is still alive in it.
 //! - [`wait`]: waiting for a state with a deadline.
 //!
@@ -15,11 +16,13 @@ pub mod differential;
 pub mod fake_kernel;
 pub mod oracle;
 pub mod program;
+pub mod saved;
 pub mod scratch;
 pub mod wait;
 
 pub use book::Book;
 pub use fake_kernel::FakeKernel;
 pub use program::{Done, finish, rnbexec_path};
+pub use saved::Saved;
 pub use scratch::Scratch;
 pub use wait::wait_for;

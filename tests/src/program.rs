@@ -164,6 +164,7 @@ impl Running {
                 Ok(Some(status)) => break status,
                 Ok(None) if self.started.elapsed() > deadline => {
                     self.child.kill().unwrap_or_else(|e| panic!("cannot kill {}: {e}", self.what));
+                    self.child.wait().unwrap_or_else(|e| panic!("cannot reap {}: {e}", self.what));
                     let said = String::from_utf8_lossy(&self.stderr.join().unwrap_or_default()).into_owned();
                     panic!("{} still ran after {deadline:?}; stderr:\n{}", self.what, head(&said));
                 }
