@@ -4,6 +4,9 @@
 //! Off-spec notebooks are read where that makes sense, also where nbformat gives up (no `nbformat_minor`, a cell without
 //! metadata): nothing is lost, and a [`Quirk`] names the cell, what was found and how it was read.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use crate::json::{Json, JsonError, JsonErrorKind, Note, NoteKind, Object, PathStep};
@@ -31,7 +34,7 @@ pub enum NotebookError {
     )]
     Empty,
     /// The file is not JSON.
-    #[error("the notebook is not JSON; open and save it in Jupyter, or repair the place named here")]
+    #[error("the notebook is not valid JSON; restore it from a checkpoint, or repair it by hand")]
     NotJson(#[source] JsonError),
     /// Arrays and objects are nested deeper than any notebook needs.
     #[error("the notebook cannot be read, and neither can Jupyter read it")]

@@ -1,6 +1,8 @@
 //! What we write is byte for byte what Python writes: the expected files come from nbformat and papermill themselves, by
 //! `fixtures/regenerate.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 
 use rnbexec_notebook::{CellStatus, CellType, Json, Notebook, Object, Parsed, inject, papermill};
