@@ -132,7 +132,7 @@ pub enum LaunchError {
         death: KernelDeath,
     },
     /// The kernel did not answer in time. It has been killed.
-    #[error("the kernel {kernel:?} {what} within {} s{}", waited.as_secs_f64(), last_words(stderr_tail))]
+    #[error("the kernel {kernel:?} {what} within {:.1} s{}", waited.as_secs_f64(), last_words(stderr_tail))]
     Timeout {
         /// The kernel's name.
         kernel: String,

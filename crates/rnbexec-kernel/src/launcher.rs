@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jupyter_protocol::connection_info::Transport;
 
@@ -68,11 +68,13 @@ pub(crate) fn transports(spec: &Kernelspec) -> &'static [Transport] {
     }
 }
 
-/// ipymini and kernmini refuse other connection files.
+/// ipymini and kernmini refuse other connection files; Deno takes the path for a host name.
 fn speaks_only_tcp(argv: &[String]) -> bool {
-    let names = ["ipymini", "kernmini"];
-    argv.iter().any(|argument| {
-        let file = PathBuf::from(argument);
-        names.iter().any(|name| argument == name || file.file_stem() == Some(OsStr::new(name)))
-    })
+    let is = |argument: &str, name: &str| Path::new(argument).file_stem() == Some(OsStr::new(name));
+    let mini = argv.iter().any(|argument| is(argument, "ipymini") || is(argument, "kernmini"));
+    let deno = matches!(argv, [program, command, ..] if is(program, "deno") && command == "jupyter");
+    mini || deno
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! `process::linux`), so that thread must live exactly as long as the kernel; and because reading iopub must never wait
 //! for anything else. The thread only moves frames: they are verified and parsed by whoever uses the kernel.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -133,19 +134,18 @@ enum Failure {
 
 /// Tries the transports in turn, all within the start timeout.
 async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Running, Started), Failure> {
-    let deadline = Instant::now() + plan.options.start_timeout;
-    let transports = launcher::transports(&plan.spec);
-    let mut tried = 0;
-    for transport in transports {
-        tried += 1;
-        let is_last = tried == transports.len();
+    let began = Instant::now();
+    let deadline = began + plan.options.start_timeout;
+    let mut transports = launcher::transports(&plan.spec).iter().peekable();
+    let mut port_tries = PORT_TRIES;
+    while let Some(transport) = transports.next() {
+        let is_last = transports.peek().is_none();
+        // A kernel that cannot do it may sit there for ever: leave time for the other transport.
         let now = Instant::now();
-        // A kernel that ignores what it cannot do may sit there for ever: leave time for the other transport.
         let until = if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 };
-        let mut port_tries = PORT_TRIES;
         loop {
             port_tries -= 1;
-            match attempt(plan, transport, until, started).await {
+            match attempt(plan, transport, began, until, started).await {
                 Err(Failure::Error(error)) if port_tries > 0 && port_was_taken(transport, &error) => {
                     tracing::debug!(kernel = plan.spec.name, "a port was taken, trying others");
                 }
@@ -157,7 +157,7 @@ async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Running, Started
             }
         }
     }
-    Err(Failure::GivenUp)
+    unreachable!("the last transport's outcome is the outcome")
 }
 
 fn may_be_for_the_transport(error: &LaunchError) -> bool {
@@ -173,30 +173,30 @@ fn port_was_taken(transport: &Transport, error: &LaunchError) -> bool {
 async fn attempt(
     plan: &Plan,
     transport: &Transport,
+    began: Instant,
     until: Instant,
     started: &mut Starting,
 ) -> Result<(Running, Started), Failure> {
     let Plan { spec, options } = plan;
-    let began = Instant::now();
     let no_place = |source| Failure::Error(LaunchError::PrivateDirectory { source });
     let directory =
         PrivateDir::create(options.runtime_dir.as_deref(), &options.base_env).map_err(no_place)?;
-    let transport = if matches!(transport, Transport::IPC) { Transport::IPC } else { Transport::TCP };
-    let connection = Connection::create(directory.path(), transport, &spec.name).map_err(no_place)?;
+    let connection = Connection::create(directory.path(), transport.clone(), &spec.name).map_err(no_place)?;
     let watch = DirectoryWatch::new(directory.path());
     let mut process = start_process(plan, &connection, &directory)?;
     let session = Session::new(&connection.info.key);
     let (received, mut received_rx) = mpsc::unbounded_channel();
 
+    let connected = Cell::new(false);
     let outcome = tokio::select! {
-        ready = converse(&connection, watch, &session, &received, &mut received_rx) => ready.map_err(Some),
+        ready = converse(&connection, watch, &session, &received, &mut received_rx, &connected) => ready.map_err(Some),
         _ = process.ended() => Err(None),
         () = tokio::time::sleep_until(until) => {
             process.destroy().await;
             return Err(Failure::Error(LaunchError::Timeout {
                 kernel: spec.name.clone(),
                 waited: began.elapsed(),
-                what: "did not answer",
+                what: if connected.get() { "did not answer" } else { "did not open its channels" },
                 stderr_tail: process.death().await.stderr_tail,
             }));
         }
@@ -278,6 +278,7 @@ async fn converse(
     session: &Session,
     received: &mpsc::UnboundedSender<Received>,
     incoming: &mut mpsc::UnboundedReceiver<Received>,
+    connected: &Cell<bool>,
 ) -> Result<(Links, Bytes), ZmqError> {
     let mut links = Links::default();
     for channel in Channel::ALL {
@@ -292,6 +293,7 @@ async fn converse(
         }
         links.add(channel, reader, writer, received.clone());
     }
+    connected.set(true);
     let info = await_readiness(session, &links, incoming).await?;
     Ok((links, info))
 }
