@@ -4,6 +4,9 @@
 //! a `metadata` object; a code cell has `outputs`. Everything else stands as it was found, even where it is off-spec: the
 //! accessors give the sensible reading of it, and writing gives it back.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use crate::json::{Json, Object};

@@ -13,6 +13,9 @@
 //! output notebook that is run again gets the `version` of this run, and no `parameters` of a cell it does not have
 //! (papermill keeps both); a report keeps the rest of `metadata.jupyter` (papermill drops it).
 
+#[cfg(test)]
+mod tests;
+
 use crate::json::{Json, Object};
 use crate::notebook::{Cell, CellType, Notebook, object_in_mut};
 
