@@ -1,12 +1,15 @@
-"""Starts ipykernel as `python -m ipykernel_launcher` does, save for three things:
+"""Starts a Python kernel as `python -m MODULE` does, for `python launcher.py MODULE`, save for this:
 
-1. its iopub socket has no send limit: with the usual limit of 1000 messages, libzmq silently drops output, and
-   even the message that says a cell is done, whenever the reader falls behind;
+1. An iopub socket that ipykernel binds has no send limit. With the usual limit of 1000 messages, libzmq silently
+   drops output, and even the message that says a cell is done, whenever the reader falls behind.
+
+And if the module is ipykernel itself:
+
 2. debugpy is not imported at start (most of the kernel's own start-up time, and nobody attaches a debugger to a batch
-   run); code in cells can still import it;
-3. a crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
+   run); code in cells can still import it.
+3. A crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
 
-Should ipykernel not be as it is expected here, the stock launcher takes over.
+Should ipykernel not be as it is expected here, the module is run as it is.
 """
 
 import os
@@ -14,51 +17,48 @@ import sys
 
 
 def main():
-    # In place of this script's directory; `-m ipykernel_launcher` removes the working directory just so.
+    module = sys.argv.pop(1)
+    # `-m` puts the working directory where Python has now put that of this script.
     here = os.path.dirname(os.path.abspath(__file__))
     if sys.path and os.path.abspath(sys.path[0]) == here:
-        del sys.path[0]
+        sys.path[0] = os.getcwd()
 
-    import importlib.util
+    app = None
+    if module in ("ipykernel_launcher", "ipykernel"):
+        import importlib.util
 
-    stock = importlib.util.find_spec("ipykernel_launcher")
-    if stock is None or stock.origin is None:
-        sys.exit(
-            "%s has no ipykernel; install it with: %s -m pip install ipykernel" % (sys.executable, sys.executable)
-        )
+        # As the stock launcher does, so that no module of the notebook's folder takes the place of one of the kernel's;
+        # ipykernel itself puts it back for the cells.
+        if sys.path and sys.path[0] == os.getcwd():
+            del sys.path[0]
+        stock = importlib.util.find_spec("ipykernel_launcher")
+        if stock is None or stock.origin is None:
+            python = sys.executable
+            sys.exit("%s has no ipykernel; install it with: %s -m pip install ipykernel" % (python, python))
+        app = without_debugger(lift_limit)
+        if app is not None:
+            # What notebooks see as sys.argv[0].
+            sys.argv[0] = stock.origin
+            leave_traceback()
+            app.launch_new_instance()
+    else:
+        lift_limit()
 
-    try:
-        app = prepare()
-    except Exception:
-        app = None
     if app is None:
         import runpy
 
-        runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
-        return
-    # What notebooks see as sys.argv[0].
-    sys.argv[0] = stock.origin
-    leave_traceback()
-    app.launch_new_instance()
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def prepare():
-    hide = "debugpy" not in sys.modules
-    if hide:
-        sys.modules["debugpy"] = None
+def lift_limit():
+    """Returns ipykernel's application module, patched; None if it cannot be."""
     try:
         import zmq
         from ipykernel import kernelapp
 
-        try:
-            import ipykernel.debugger  # noqa: F401, so that it has looked for debugpy in vain
-        except ImportError:
-            pass
-    finally:
-        if hide:
-            sys.modules.pop("debugpy", None)
-
-    bind = kernelapp.IPKernelApp._bind_socket
+        bind = kernelapp.IPKernelApp._bind_socket
+    except Exception:
+        return None
 
     def bind_without_limit(self, socket, port):
         if socket.type in (zmq.PUB, zmq.XPUB):
@@ -69,10 +69,26 @@ def prepare():
     return kernelapp
 
 
-def leave_traceback():
-    import faulthandler
-
+def without_debugger(do):
+    hide = "debugpy" not in sys.modules
+    if hide:
+        sys.modules["debugpy"] = None
     try:
+        done = do()
+        try:
+            import ipykernel.debugger  # noqa: F401, so that it has looked for debugpy in vain
+        except Exception:
+            pass
+        return done
+    finally:
+        if hide:
+            sys.modules.pop("debugpy", None)
+
+
+def leave_traceback():
+    try:
+        import faulthandler
+
         if not faulthandler.is_enabled():
             # A duplicate: ipykernel soon redirects descriptor 2 to a thread of its own, which dies with the process.
             faulthandler.enable(os.dup(2), all_threads=False)

@@ -8,11 +8,13 @@ use jupyter_protocol::connection_info::Transport;
 
 use crate::kernelspec::Kernelspec;
 
-/// How to start ipykernel; other kernels are always started as their kernelspec says.
+/// How to start kernels whose command is `python -m MODULE`: ipykernel, and those built on it. Other kernels are
+/// always started as their kernelspec says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Launcher {
-    /// By a small script of ours that lifts the send limit of its iopub socket, so that no output is ever dropped, and
-    /// leaves out the debugger. It falls back to [`Launcher::Stock`] by itself.
+    /// By a small script of ours that lifts the send limit of ipykernel's iopub socket, so that no output is ever
+    /// dropped. If the kernel is ipykernel itself, it also leaves out the debugger and has crashes leave a traceback.
+    /// Where that cannot be done, it does as [`Launcher::Stock`].
     #[default]
     Lossless,
     /// Exactly as the kernelspec says. ipykernel then silently drops output that comes faster than it is read.
@@ -21,28 +23,36 @@ pub enum Launcher {
 
 const SCRIPT: &str = include_str!("launcher.py");
 
-/// The position of `-m` in a command that runs ipykernel: `python [options] -m ipykernel_launcher …`.
-fn ipykernel_position(argv: &[String]) -> Option<usize> {
-    argv.windows(2).position(|pair| {
-        matches!(pair, [flag, module] if flag == "-m"
-            && ["ipykernel_launcher", "ipykernel"].contains(&module.as_str()))
-    })
+fn is_ipykernel_module(module: &str) -> bool {
+    ["ipykernel_launcher", "ipykernel"].contains(&module)
+}
+
+/// The position of `-m` and the module's name in a command that runs a Python module: `python [options] -m MODULE …`,
+/// or anything before `-m ipykernel_launcher`.
+fn python_module(argv: &[String]) -> Option<(usize, &str)> {
+    let program = Path::new(argv.first()?).file_name()?.to_str()?;
+    let position = argv.iter().position(|argument| argument == "-m")?;
+    let module = argv.get(position + 1)?;
+    // A word that is no option, before `-m`, is a script: what follows are its own arguments.
+    let options = argv.get(1..position)?.iter().all(|argument| argument.starts_with('-'));
+    let is_module = is_ipykernel_module(module) || (program.starts_with("python") && options);
+    is_module.then_some((position, module))
 }
 
 pub(crate) fn is_ipykernel(spec: &Kernelspec) -> bool {
-    ipykernel_position(&spec.argv).is_some()
+    python_module(&spec.argv).is_some_and(|(_, module)| is_ipykernel_module(module))
 }
 
-/// Replaces `-m ipykernel_launcher` by our script, written into `directory`.
+/// Replaces `-m MODULE` by our script and `MODULE`; the script is written into `directory`.
 pub(crate) fn make_lossless(
     command: &mut Vec<OsString>,
     spec: &Kernelspec,
     directory: &Path,
 ) -> io::Result<()> {
-    let Some(position) = ipykernel_position(&spec.argv) else { return Ok(()) };
+    let Some((position, module)) = python_module(&spec.argv) else { return Ok(()) };
     let script = directory.join("launcher.py");
     std::fs::write(&script, SCRIPT)?;
-    command.splice(position..position + 2, [script.into_os_string()]);
+    command.splice(position..position + 2, [script.into_os_string(), OsString::from(module)]);
     Ok(())
 }
 
