@@ -19,7 +19,8 @@ use std::borrow::Cow;
 
 pub use ill_formed::IllFormed;
 pub use number::Number;
-pub use parse::{JsonError, JsonErrorKind, MAX_DEPTH, Note, NoteKind, ParsedJson, PathStep};
+pub use parse::{JsonError, JsonErrorKind, MAX_DEPTH};
+pub(crate) use parse::{Note, NoteKind, ParsedJson, PathStep};
 
 /// A JSON object. Keeps the order of insertion; the order is sorted only when it is written.
 ///
@@ -49,20 +50,18 @@ pub enum Json {
 
 impl Json {
     /// Parses one JSON document, tolerantly: a byte order mark, `NaN`, `Infinity` and `-Infinity`, lone surrogates and
-    /// duplicate keys (the last one wins) are accepted in silence; [`Json::parse_noting`] tells of them.
+    /// duplicate keys (the last one wins) are accepted in silence.
     ///
     /// # Errors
     /// The text is not UTF-8, not JSON, or nested deeper than [`MAX_DEPTH`].
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
-        parse::parse(bytes).map(|parsed| parsed.value)
+        parse::parse(bytes, MAX_DEPTH).map(|parsed| parsed.value)
     }
 
-    /// Parses as [`Json::parse`] does, and says what was read although JSON does not allow or advise it.
-    ///
-    /// # Errors
-    /// As [`Json::parse`].
-    pub fn parse_noting(bytes: &[u8]) -> Result<ParsedJson, JsonError> {
-        parse::parse(bytes)
+    /// Parses a whole notebook, which may be nested a little deeper than the values in it, and says what was read although
+    /// JSON does not allow or advise it.
+    pub(crate) fn parse_notebook(bytes: &[u8]) -> Result<ParsedJson, JsonError> {
+        parse::parse(bytes, parse::MAX_NOTEBOOK_DEPTH)
     }
 
     /// The boolean, if this is one.

@@ -87,10 +87,22 @@ pub enum QuirkKind {
 /// The key under which a `metadata` that is no object is kept.
 pub(crate) const ODD_METADATA_KEY: &str = "off_spec_metadata";
 
+/// The start of a text that somebody else wrote, safe to show on one line.
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 64;
+        let cut = self.0.char_indices().nth(LONGEST).map_or(self.0.len(), |(end, _)| end);
+        let more = if cut < self.0.len() { "…" } else { "" };
+        write!(f, "{}{more}", self.0[..cut].escape_debug())
+    }
+}
+
 impl fmt::Display for Quirk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cell {
-            Some(cell) => write!(f, "cell {} (id {}): {}", cell.index + 1, cell.id.escape_debug(), self.kind),
+            Some(cell) => write!(f, "cell {} (id {}): {}", cell.index + 1, Excerpt(&cell.id), self.kind),
             None => write!(f, "notebook: {}", self.kind),
         }
     }
@@ -101,7 +113,11 @@ impl fmt::Display for QuirkKind {
         match self {
             Self::ByteOrderMark => f.write_str("starts with a byte order mark; left out"),
             Self::DuplicateKey(key) => {
-                write!(f, "has the key {key:?} more than once in one object; the last one is kept")
+                write!(
+                    f,
+                    "has the key \"{}\" more than once in one object; the last one is kept",
+                    Excerpt(key)
+                )
             }
             Self::NonFinite(word) => {
                 write!(f, "holds {word}, which is not JSON; kept, and written as the string \"{word}\"")
@@ -135,12 +151,22 @@ impl fmt::Display for QuirkKind {
             Self::NoId => f.write_str("has no `id`; given a new one"),
             Self::OddId(found) => write!(f, "`id` is {found}, not a string; given a new one"),
             Self::InvalidId(id) => {
-                write!(f, "the id {id:?} is not 1 to 64 letters, digits, `-` and `_`; kept as it is")
+                write!(
+                    f,
+                    "the id \"{}\" is not 1 to 64 letters, digits, `-` and `_`; kept as it is",
+                    Excerpt(id)
+                )
             }
-            Self::DuplicateId(id) => write!(f, "an earlier cell has the id {id:?} already; given a new one"),
+            Self::DuplicateId(id) => {
+                write!(f, "an earlier cell has the id \"{}\" already; given a new one", Excerpt(id))
+            }
             Self::NoCellType => f.write_str("has no `cell_type`; kept as it is, and never executed"),
             Self::UnknownCellType(found) => {
-                write!(f, "the cell type {found:?} is not known; kept as it is, and never executed")
+                write!(
+                    f,
+                    "the cell type \"{}\" is not known; kept as it is, and never executed",
+                    Excerpt(found)
+                )
             }
             Self::NoSource => f.write_str("has no `source`; read as empty"),
             Self::OddSource(found) => {
@@ -160,7 +186,12 @@ impl fmt::Display for QuirkKind {
                 write!(f, "output {} has no `output_type`; kept as it is", index + 1)
             }
             Self::UnknownOutputType(index, found) => {
-                write!(f, "output {} is of the type {found:?}, which is not known; kept as it is", index + 1)
+                write!(
+                    f,
+                    "output {} is of the type \"{}\", which is not known; kept as it is",
+                    index + 1,
+                    Excerpt(found)
+                )
             }
             Self::OutputNotJson(index) => {
                 write!(f, "output {} calls itself JSON but is not; kept as a string", index + 1)

@@ -84,9 +84,9 @@ impl Notebook {
     /// # Errors
     /// The bytes are not JSON, or not a notebook of a known version.
     pub fn parse(bytes: &[u8], fresh_id: &mut dyn FnMut() -> String) -> Result<Parsed, NotebookError> {
-        let parsed = Json::parse_noting(bytes).map_err(|error| match error.kind {
+        let parsed = Json::parse_notebook(bytes).map_err(|error| match error.kind {
             JsonErrorKind::Empty => NotebookError::Empty,
-            JsonErrorKind::TooDeep => NotebookError::TooDeep(error),
+            JsonErrorKind::TooDeep(_) => NotebookError::TooDeep(error),
             _ => NotebookError::NotJson(error),
         })?;
         let Json::Object(mut root) = parsed.value else {

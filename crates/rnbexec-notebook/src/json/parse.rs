@@ -11,30 +11,34 @@ use super::{Json, Object, position};
 /// How deep arrays and objects may be nested. Python's own parser gives up at about the same depth.
 pub const MAX_DEPTH: usize = 1024;
 
+/// How deep they may be nested in a whole notebook: a value of [`MAX_DEPTH`] levels that becomes an output, or a parameter,
+/// stands a few levels down, and what we write we must be able to read.
+pub(crate) const MAX_NOTEBOOK_DEPTH: usize = MAX_DEPTH + 32;
+
 /// A parsed document, and what was read in it although JSON does not allow or advise it.
 #[derive(Debug)]
-pub struct ParsedJson {
+pub(crate) struct ParsedJson {
     /// The document.
-    pub value: Json,
+    pub(crate) value: Json,
     /// What was odd, in order of appearance.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 /// Something in the text that was read although JSON does not allow or advise it. Repetitions of one kind within one
 /// element of a top-level member (for a notebook: within one cell) are one note.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// What it was.
-    pub kind: NoteKind,
+    pub(crate) kind: NoteKind,
     /// Where: the first steps from the root to the value, at most two (for a notebook: `cells`, and the index of the cell).
-    pub path: Vec<PathStep>,
+    pub(crate) path: Vec<PathStep>,
     /// The line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// One step from a value to one of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathStep {
+pub(crate) enum PathStep {
     /// Into the member of that name.
     Key(String),
     /// Into the element at that index.
@@ -43,7 +47,7 @@ pub enum PathStep {
 
 /// What was odd about a text that could still be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoteKind {
+pub(crate) enum NoteKind {
     /// The text starts with a byte order mark.
     ByteOrderMark,
     /// The object has this key more than once; the last one is kept.
@@ -82,8 +86,8 @@ pub enum JsonErrorKind {
     ControlCharacter(char),
     /// A backslash in a string is followed by something that is no escape.
     Escape,
-    /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
-    TooDeep,
+    /// Arrays and objects are nested deeper than this many levels.
+    TooDeep(usize),
     /// Something follows the document.
     TrailingText,
 }
@@ -97,16 +101,16 @@ impl fmt::Display for JsonErrorKind {
             Self::Expected(what, found) => write!(f, "expected {what}, found {found:?}"),
             Self::ControlCharacter(found) => write!(f, "unescaped control character {found:?} in a string"),
             Self::Escape => f.write_str("invalid escape in a string"),
-            Self::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
+            Self::TooDeep(limit) => write!(f, "nested deeper than {limit} levels"),
             Self::TrailingText => f.write_str("text after the end of the document"),
         }
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedJson, JsonError> {
+pub(super) fn parse(bytes: &[u8], max_depth: usize) -> Result<ParsedJson, JsonError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| error_at(bytes, error.valid_up_to(), JsonErrorKind::NotUtf8))?;
-    let mut parser = Parser { text, at: 0, stack: Vec::new(), notes: Vec::new() };
+    let mut parser = Parser { text, at: 0, max_depth, stack: Vec::new(), notes: Vec::new() };
     parser.document().map_err(|kind| error_at(bytes, parser.at, kind)).map(|value| {
         let mut notes = parser.notes;
         count_lines(bytes, &mut notes);
@@ -142,6 +146,7 @@ enum Open {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    max_depth: usize,
     stack: Vec<Open>,
     notes: Vec<Note>,
 }
@@ -205,8 +210,8 @@ impl Parser<'_> {
     }
 
     fn open(&mut self) -> Step<()> {
-        if self.stack.len() >= MAX_DEPTH {
-            return Err(JsonErrorKind::TooDeep);
+        if self.stack.len() >= self.max_depth {
+            return Err(JsonErrorKind::TooDeep(self.max_depth));
         }
         self.at += 1;
         Ok(())

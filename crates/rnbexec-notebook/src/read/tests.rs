@@ -77,8 +77,8 @@ fn what_is_no_notebook_is_refused_with_a_reason() {
     assert_eq!(error(&with_cells("{}, 7")), "cell 2 is a number, not a JSON object; remove it from `cells`");
     assert_eq!(
         error(&"[".repeat(5000)),
-        "the notebook cannot be read, and neither can Jupyter read it: nested deeper than 1024 levels at line 1 \
-         column 1025"
+        "the notebook cannot be read, and neither can Jupyter read it: nested deeper than 1056 levels at line 1 \
+         column 1057"
     );
 }
 
@@ -335,4 +335,16 @@ fn a_hundred_thousand_cells_are_read_and_written() {
     let parsed = parse(&text);
     assert_eq!((parsed.notebook.cells().len(), parsed.quirks.len()), (100_000, 100_000));
     assert!(parsed.notebook.to_vec().len() > text.len());
+}
+
+#[test]
+fn a_value_as_deep_as_a_value_may_be_can_be_stored_and_read_again() {
+    use crate::json::MAX_DEPTH;
+    let deep = Json::parse(("[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH)).as_bytes()).unwrap();
+    let mut notebook = Notebook::new();
+    let mut cell = Cell::code("a", "");
+    let data = Json::from_iter([("application/json", deep)]);
+    cell.outputs_mut().push(Json::from_iter([("output_type", Json::from("display_data")), ("data", data)]));
+    notebook.cells_mut().push(cell);
+    assert_eq!(parse(std::str::from_utf8(&notebook.to_vec()).unwrap()).notebook, notebook);
 }
