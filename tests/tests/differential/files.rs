@@ -64,7 +64,6 @@ cases! {
     nbformat_many_tracebacks: "nbformat/many_tracebacks.ipynb" with ["--prepare-only"];
     nbformat_no_minor_version: "nbformat/no_min_version.ipynb" with ["--prepare-only"];
     nbformat_3: "nbformat/test3.ipynb" with ["--prepare-only"];
-    nbformat_3_run: "nbformat/test3.ipynb" with ["-k", "python3"];
     nbformat_3_no_metadata: "nbformat/test3_no_metadata.ipynb" with ["--prepare-only"];
     nbformat_3_no_minor_version: "nbformat/test3_no_min_version.ipynb" with ["--prepare-only"];
     nbformat_3_no_worksheets: "nbformat/test3_no_worksheets.ipynb" with ["--prepare-only"];
@@ -72,7 +71,6 @@ cases! {
     nbformat_4_5: "nbformat/test4.5.ipynb" with ["--prepare-only"];
     nbformat_4_5_with_parameters: "nbformat/test4.5.ipynb" with ["--prepare-only", "-k", "python3", "-l", "python", "-p", "x", "1"];
     nbformat_4: "nbformat/test4.ipynb" with ["--prepare-only"];
-    nbformat_4_run: "nbformat/test4.ipynb" with ["-k", "python3"];
     nbformat_4_custom: "nbformat/test4custom.ipynb" with ["--prepare-only"];
     nbformat_4_docinfo: "nbformat/test4docinfo.ipynb" with ["--prepare-only"];
     nbformat_4_jupyter_metadata: "nbformat/test4jupyter_metadata.ipynb" with ["--prepare-only"];
