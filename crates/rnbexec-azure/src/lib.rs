@@ -1,1 +1,26 @@
 //! Azure: credentials and storage over HTTPS.
+//!
+//! All that holds an Azure secret lives here, and nothing here knows what a notebook is. The services are spoken to through
+//! Microsoft's own crates where they are stable.
+//!
+//! - [`credential`]: which identity we are, from the same sources and in the same order as Microsoft's other libraries.
+//! - [`storage`]: which account, endpoint and authorization the `AZURE_STORAGE_*` variables mean, as for the `az` command.
+//! - [`blob`]: documents in Blob Storage.
+//!
+//! The values of variables come in through a function; this crate reads no environment. One exception lies in
+//! `azure_identity`: its managed identity reads `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`, and its command-line credentials
+//! `PATH`, from the process.
+//!
+//! Nothing retries here: callers do, told by [`AzureErrorKind::Unavailable`].
+//!
+//! Blob Storage is tested against Azurite; the chain's order and the Azure ML endpoint against a server on loopback. Not
+//! tried, because it needs Azure: the real services, IMDS, workload identity, sovereign clouds.
+
+pub mod blob;
+pub mod credential;
+mod error;
+mod shared_key;
+pub mod storage;
+mod transport;
+
+pub use error::{AzureError, AzureErrorKind};

@@ -25,8 +25,12 @@ pub use memory::MemoryStore;
 pub use retry::RetryPolicy;
 pub use stdio::StdioStore;
 
+#[cfg(feature = "azure")]
+mod azure;
 pub mod conformance;
 mod error;
+#[cfg(feature = "gcs")]
+mod gcs;
 #[cfg(feature = "http")]
 mod github;
 #[cfg(feature = "http")]
@@ -36,6 +40,10 @@ pub mod location;
 mod memory;
 mod redact;
 mod retry;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "reqsign")]
+mod signed;
 mod stdio;
 
 /// Reads, writes and lists documents.
@@ -98,6 +106,12 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+
+    /// All variables, for credential libraries that take them so.
+    #[cfg(feature = "reqsign")]
+    pub(crate) fn all(&self) -> HashMap<String, String> {
+        self.0.clone()
+    }
 }
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
@@ -129,13 +143,19 @@ pub struct Stores {
     http: http::HttpStore,
     #[cfg(feature = "http")]
     github: github::GitHubStore,
+    #[cfg(feature = "s3")]
+    s3: s3::S3Store,
+    #[cfg(feature = "gcs")]
+    gcs: gcs::GcsStore,
+    #[cfg(feature = "azure")]
+    azure: azure::AzureStore,
 }
 
 impl Stores {
     /// All stores of this build, with the credentials that `environment` names.
     pub fn new(environment: &Environment) -> Self {
-        #[cfg(not(feature = "http"))]
-        let _ = environment;
+        #[cfg(not(any(feature = "http", feature = "azure")))]
+        tracing::trace!(?environment, "no store of this build looks at the environment");
         Self {
             retry: RetryPolicy::default(),
             local: LocalStore,
@@ -145,6 +165,12 @@ impl Stores {
             http: http::HttpStore::default(),
             #[cfg(feature = "http")]
             github: github::GitHubStore::new(environment),
+            #[cfg(feature = "s3")]
+            s3: s3::S3Store::new(environment),
+            #[cfg(feature = "gcs")]
+            gcs: gcs::GcsStore::new(environment),
+            #[cfg(feature = "azure")]
+            azure: azure::AzureStore::new(environment),
         }
     }
 
@@ -254,9 +280,18 @@ impl Stores {
             Location::Http(_) | Location::GitHub(_) => {
                 absent("this build is without HTTP (cargo feature http)")
             }
+            #[cfg(feature = "s3")]
+            Location::S3(_) => Ok(&self.s3),
+            #[cfg(feature = "gcs")]
+            Location::Gs(_) => Ok(&self.gcs),
+            #[cfg(feature = "azure")]
+            Location::AzureBlob(_) => Ok(&self.azure),
+            #[cfg(not(feature = "s3"))]
             Location::S3(_) => absent("this build is without S3 (cargo feature s3)"),
+            #[cfg(not(feature = "gcs"))]
             Location::Gs(_) => absent("this build is without Google Cloud Storage (cargo feature gcs)"),
             Location::Hdfs(_) => absent("this build is without HDFS (cargo feature hdfs)"),
+            #[cfg(not(feature = "azure"))]
             Location::AzureBlob(_) => absent("this build is without Azure (cargo feature azure)"),
         }
     }

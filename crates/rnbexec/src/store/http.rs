@@ -27,14 +27,38 @@ pub(super) struct HttpStore {
 
 /// A client that is made on first use: reading the system's certificates costs more than starting this program.
 #[derive(Debug, Default)]
-pub(super) struct LazyClient(OnceLock<Client>);
+pub(super) struct LazyClient {
+    client: OnceLock<Client>,
+    redirects: Redirects,
+}
+
+/// Whether an answer that points elsewhere is followed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) enum Redirects {
+    #[default]
+    Follow,
+    /// A signed request is valid for one host only: whoever signs looks at redirects itself.
+    #[cfg(feature = "s3")]
+    Return,
+}
 
 impl LazyClient {
+    #[cfg(feature = "s3")]
+    pub(super) fn new(redirects: Redirects) -> Self {
+        Self { client: OnceLock::new(), redirects }
+    }
+
     pub(super) fn get(&self, action: Action, location: &Location) -> Result<&Client, StoreError> {
-        if let Some(client) = self.0.get() {
+        if let Some(client) = self.client.get() {
             return Ok(client);
         }
+        let redirects = match self.redirects {
+            Redirects::Follow => reqwest::redirect::Policy::default(),
+            #[cfg(feature = "s3")]
+            Redirects::Return => reqwest::redirect::Policy::none(),
+        };
         let client = Client::builder()
+            .redirect(redirects)
             .user_agent(concat!("rnbexec/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_TIMEOUT)
@@ -46,7 +70,7 @@ impl LazyClient {
                 StoreError::new(action, location, StoreErrorKind::Other { problem })
                     .caused_by(location, &error)
             })?;
-        Ok(self.0.get_or_init(|| client))
+        Ok(self.client.get_or_init(|| client))
     }
 }
 
@@ -94,6 +118,19 @@ pub(super) async fn send(
     request: RequestBuilder,
 ) -> Result<Response, StoreError> {
     request.send().await.map_err(|error| from_reqwest(action, location, error))
+}
+
+/// Sends a request that was made, and perhaps signed, elsewhere.
+#[cfg(feature = "reqsign")]
+pub(super) async fn execute(
+    action: Action,
+    location: &Location,
+    client: &Client,
+    request: http::Request<Bytes>,
+) -> Result<Response, StoreError> {
+    let request =
+        reqwest::Request::try_from(request).map_err(|error| from_reqwest(action, location, error))?;
+    client.execute(request).await.map_err(|error| from_reqwest(action, location, error))
 }
 
 pub(super) async fn body(

@@ -275,6 +275,17 @@ impl Location {
         path.rsplit('/').next().filter(|name| !name.is_empty())
     }
 
+    /// The media type of what lies here, as services over the network keep it.
+    #[cfg(any(feature = "reqsign", feature = "azure"))]
+    pub(crate) fn content_type(&self) -> &'static str {
+        match self.file_name().and_then(|name| name.rsplit_once('.')) {
+            Some((_, "ipynb")) => "application/x-ipynb+json",
+            Some((_, "json")) => "application/json",
+            Some((_, "html")) => "text/html; charset=utf-8",
+            _ => "application/octet-stream",
+        }
+    }
+
     /// The path when this is a file of this machine.
     pub fn as_local(&self) -> Option<&Path> {
         match self {
@@ -368,15 +379,33 @@ impl ObjectPath {
         if bucket.is_empty() {
             return Err("the bucket is missing");
         }
+        checked_key(key)?;
         Ok(Self { scheme: scheme.to_owned(), bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
     fn join(&self, name: &str) -> Self {
-        Self { key: join_key(&self.key, name), ..self.clone() }
+        self.with_key(join_key(&self.key, name))
+    }
+
+    /// The same place with another key.
+    pub(crate) fn with_key(&self, key: String) -> Self {
+        Self { key, ..self.clone() }
     }
 }
 
 impl AzureBlobPath {
+    /// The shared access signature of the URL, without `?`.
+    #[cfg(feature = "azure")]
+    pub(crate) fn reveal_sas(&self) -> Option<&str> {
+        self.sas.as_deref()
+    }
+
+    /// The same place with another blob.
+    #[cfg(feature = "azure")]
+    pub(crate) fn with_blob(&self, blob: String) -> Self {
+        Self { blob, ..self.clone() }
+    }
+
     /// `abs://account.blob.core.windows.net/container/blob?sas`
     fn papermill(scheme: &str, rest: &str) -> Result<Self, &'static str> {
         let (path, sas) = split_sas(rest);
@@ -387,6 +416,7 @@ impl AzureBlobPath {
         if host.contains('@') {
             return Err("write abfss://container@account… or abs://account…/container/blob");
         }
+        checked_key(blob)?;
         Ok(Self {
             prefix: format!("{scheme}://{host}/{container}/"),
             host: Some(blob_host(host)),
@@ -410,6 +440,7 @@ impl AzureBlobPath {
         if host.is_some_and(str::is_empty) {
             return Err("the account is missing");
         }
+        checked_key(blob)?;
         Ok(Self {
             prefix: format!("{scheme}://{authority}/"),
             host: host.map(blob_host),
@@ -447,6 +478,14 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
         && scheme.len() > 1
         && letters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     valid.then_some((scheme, rest))
+}
+
+/// Services take `.` and `..` for names, but every URL on the way there would resolve them.
+fn checked_key(key: &str) -> Result<(), &'static str> {
+    if key.split('/').any(|part| part == "." || part == "..") {
+        return Err("a part of the path is . or ..");
+    }
+    Ok(())
 }
 
 fn split_sas(rest: &str) -> (&str, Option<String>) {

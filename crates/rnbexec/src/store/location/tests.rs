@@ -125,6 +125,13 @@ fn a_name_that_could_leave_its_folder_is_no_segment() {
 }
 
 #[test]
+fn a_key_that_a_url_would_resolve_is_refused() {
+    for text in ["s3://b/a/../c", "gs://b/./c", "abs://a/c/../d", "abfss://c@a/.."] {
+        assert!(matches!(Location::parse(text), Err(LocationError::Malformed { .. })), "{text}");
+    }
+}
+
+#[test]
 fn the_file_name_has_no_query() {
     assert_eq!(parse("https://h/d/nb.ipynb?x=1").file_name(), Some("nb.ipynb"));
     assert_eq!(parse("s3://b/d/").file_name(), None);
