@@ -50,7 +50,11 @@ impl PrivateDir {
 
     fn create_in(base: &Path) -> io::Result<Self> {
         let base = std::path::absolute(base)?;
-        let directory = tempfile::Builder::new().prefix(PREFIX).rand_bytes(8).tempdir_in(&base)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).rand_bytes(8);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let directory = builder.tempdir_in(&base)?;
         let socket = directory.path().join("k-5");
         if cfg!(unix) && socket.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(io::Error::new(

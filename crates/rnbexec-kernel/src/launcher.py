@@ -8,6 +8,8 @@ And if the module is ipykernel itself:
 2. debugpy is not imported at start (most of the kernel's own start-up time, and nobody attaches a debugger to a batch
    run); code in cells can still import it.
 3. A crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
+4. At its end it does not wait for child processes that have ended already and were never waited for (stock ipykernel
+   tries to kill such zombies for 28 seconds).
 
 Should ipykernel not be as it is expected here, the module is run as it is.
 """
@@ -40,6 +42,7 @@ def main():
             # What notebooks see as sys.argv[0].
             sys.argv[0] = stock.origin
             leave_traceback()
+            pass_over_zombies()
             app.launch_new_instance()
     else:
         lift_limit()
@@ -94,6 +97,23 @@ def leave_traceback():
             faulthandler.enable(os.dup(2), all_threads=False)
     except Exception:
         pass
+
+
+def pass_over_zombies():
+    try:
+        from ipykernel.kernelbase import Kernel
+
+        children = Kernel._process_children
+    except Exception:
+        return
+
+    def is_alive(child):
+        try:
+            return child.status() != "zombie"
+        except Exception:
+            return False
+
+    Kernel._process_children = lambda self: [child for child in children(self) if is_alive(child)]
 
 
 main()
