@@ -20,6 +20,7 @@ mod kernel;
 mod kernelspec;
 mod launcher;
 mod process;
+pub mod provision;
 mod search;
 mod supervise;
 mod wire;

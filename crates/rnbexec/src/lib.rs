@@ -1,1 +1,28 @@
 //! Run Jupyter notebooks: parameterize, execute, record, save.
+//!
+//! One function does it: [`run_notebook`] takes a [`RunRequest`], tells what happens by [`RunEvent`]s, can be stopped
+//! by a [`Cancel`], and returns a [`RunReport`] that says truthfully how the run ended. Where papermill is right the
+//! executed notebook is what papermill would have written; the differences are few and listed in the README.
+
+mod cancel;
+mod error;
+mod event;
+mod outcome;
+mod record;
+mod redact;
+mod request;
+mod run;
+mod save;
+mod services;
+pub mod store;
+
+pub use cancel::{Cancel, CancelHandle, CancelLevel};
+pub use error::RunError;
+pub use event::RunEvent;
+pub use outcome::{CellError, Outcome, RunReport, TimeLimit};
+pub use request::{
+    CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
+    UnknownParameters,
+};
+pub use run::run_notebook;
+pub use services::Services;

@@ -1,0 +1,353 @@
+//! One notebook through the house: read → prepare → launch → execute cell by cell → finish.
+
+mod cell;
+mod finish;
+mod prepare;
+mod time;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rnbexec_kernel::{Kernel, Kernelspec, LaunchError, LaunchOptions, Launcher, ShutdownPolicy};
+use rnbexec_notebook::Notebook;
+use rnbexec_notebook::papermill::{self, CellStatus};
+
+use crate::cancel::{Cancel, CancelLevel};
+use crate::outcome::TimeLimit;
+use crate::record::Recorder;
+use crate::redact::Redactor;
+use crate::save::Saver;
+use crate::store::{Durability, Location, Rewrite, StoreErrorKind};
+use crate::{Mode, Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
+
+use cell::CellEnd;
+use time::Stamp;
+
+/// Where a run tells what happens.
+type OnEvent<'a> = &'a mut (dyn FnMut(RunEvent<'_>) + Send);
+
+/// Runs one notebook: reads it, injects the parameters, executes it in its kernel, and saves it.
+///
+/// What happens on the way is told to `on_event`. A failing cell, a dead kernel, a timeout and a raised `cancel` are
+/// an [`Outcome`] in the report: the notebook then is saved with everything that was there, and its metadata tells
+/// the truth (the cell in flight is `failed`, later ones stay `pending`). When this returns, the kernel and all its
+/// children are gone and so are its sockets and connection file.
+///
+/// A failure of the environment (the kernel died or did not start, storage was unavailable) begins the run again up
+/// to [`RunRequest::retries`] times.
+///
+/// # Errors
+/// When the run could not be done at all: see [`RunError`]. Nothing is overwritten then, except that with
+/// [`RunError::Save`] the run was done and only its result could not be put where it should be.
+pub async fn run_notebook(
+    request: RunRequest,
+    services: &Services,
+    on_event: OnEvent<'_>,
+    mut cancel: Cancel,
+) -> Result<RunReport, RunError> {
+    let mut attempt = 1;
+    loop {
+        let result = run_once(&request, services, &mut *on_event, cancel.clone()).await;
+        let Some(cause) = retry_cause(&result).filter(|_| attempt <= request.retries) else {
+            return result.map(|report| RunReport { attempts: attempt, ..report });
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause_before(attempt)) => {}
+            () = cancel.reached(CancelLevel::Drain) => return result,
+        }
+        attempt += 1;
+        on_event(RunEvent::Retrying { attempt, cause });
+    }
+}
+
+/// Why the run should be begun again; `None` when that would not help.
+fn retry_cause(result: &Result<RunReport, RunError>) -> Option<String> {
+    match result {
+        Ok(report) if report.outcome.is_retryable() => Some(match &report.outcome {
+            Outcome::KernelDied { death, .. } => format!("the kernel died: {death}"),
+            Outcome::StartFailed { error, .. } => error.to_string(),
+            _ => report.outcome.name().to_owned(),
+        }),
+        Err(error) if error.is_retryable() => Some(crate::error::chain(error)),
+        _ => None,
+    }
+}
+
+/// One second, then twice as long each time, at most half a minute.
+fn pause_before(attempt: u32) -> Duration {
+    Duration::from_secs(1 << (attempt - 1).min(5)).min(Duration::from_secs(30))
+}
+
+async fn run_once(
+    request: &RunRequest,
+    services: &Services,
+    on_event: OnEvent<'_>,
+    cancel: Cancel,
+) -> Result<RunReport, RunError> {
+    let mut warnings = Warnings { on_event: &mut *on_event, told: Vec::new() };
+    let bytes = prepare::read(request, services).await?;
+    let mut plan = prepare::plan(request, &bytes, &mut warnings)?;
+    drop(bytes);
+    let warnings = warnings.told;
+    if request.mode == Mode::PrepareOnly {
+        return finish::prepared_only(request, services, plan.notebook, warnings).await;
+    }
+    let kernelspec = prepare::kernelspec(request, services, &plan, on_event).await?;
+
+    let started = Stamp::now(services);
+    papermill::start_run(&mut plan.notebook, &started.iso());
+    let redactor = Redactor::new(&request.secrets);
+    let saver = Saver::start(services, request.output.clone(), redactor.clone());
+    on_event(RunEvent::KernelStarting { name: &kernelspec.name, total_cells: plan.notebook.cells().len() });
+    let mut run = Run {
+        request,
+        services,
+        notebook: plan.notebook,
+        recorder: Recorder::default(),
+        saver,
+        redactor,
+        on_event,
+        cancel,
+        started,
+        deadline: request.limits.run.map(|limit| tokio::time::Instant::now() + limit),
+        saves_now: saves_during_run(request, services),
+        first_saved: false,
+        executed_cells: 0,
+        touched: BTreeSet::new(),
+        warnings,
+    };
+    run.saver.replace(&mut run.notebook);
+    match run.start(&kernelspec).await? {
+        Ok(kernel) => run.execute(kernel, &kernelspec, plan.secrets).await,
+        Err(Launched::Failed(error)) => run.start_failed(error, &kernelspec).await,
+        Err(Launched::Cancelled) => run.cancelled_at_start(&kernelspec).await,
+    }
+}
+
+/// What a person should know of, told at once and kept for the report.
+struct Warnings<'a, 'b> {
+    on_event: &'a mut (dyn FnMut(RunEvent<'_>) + Send + 'b),
+    told: Vec<String>,
+}
+
+impl Warnings<'_, '_> {
+    fn warn(&mut self, text: String) {
+        (self.on_event)(RunEvent::Warning(&text));
+        self.told.push(text);
+    }
+}
+
+/// A new cell's id: eight hexadecimal digits, as nbformat makes them.
+fn fresh_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(8);
+    id
+}
+
+/// Whether the output is written while the notebook runs: not on request, and never to a stream.
+fn saves_during_run(request: &RunRequest, services: &Services) -> bool {
+    let once = |output: &Location| services.stores.rewrite(output) == Rewrite::Once;
+    request.saves.at_cells && request.output.as_ref().is_some_and(|output| !once(output))
+}
+
+/// Whether something stands at the output already. What cannot be told counts as yes.
+async fn earlier_output_exists(request: &RunRequest, services: &Services) -> bool {
+    match &request.output {
+        None | Some(Location::Stdio) => false,
+        Some(Location::Local(path)) => tokio::fs::try_exists(path).await.unwrap_or(true),
+        Some(output) => !matches!(
+            services.stores.read(output).await.map_err(|error| error.kind().clone()),
+            Err(StoreErrorKind::NotFound)
+        ),
+    }
+}
+
+/// Why there is no kernel.
+enum Launched {
+    Failed(LaunchError),
+    Cancelled,
+}
+
+async fn launch(
+    kernelspec: &Kernelspec,
+    request: &RunRequest,
+    services: &Services,
+    mut cancel: Cancel,
+) -> Result<Kernel, Launched> {
+    let options = LaunchOptions {
+        cwd: request.kernel.cwd.clone(),
+        base_env: services.variables.clone(),
+        env: request.kernel.variables.iter().map(|(name, value)| (name.into(), Some(value.into()))).collect(),
+        start_timeout: request.limits.start,
+        runtime_dir: services.runtime_dir.clone(),
+        launcher: Launcher::Lossless,
+        extra_arguments: Vec::new(),
+        on_output: None,
+    };
+    tokio::select! {
+        launched = Kernel::launch(kernelspec, options) => launched.map_err(Launched::Failed),
+        // Dropping the launch kills what was started.
+        () = cancel.reached(CancelLevel::Interrupt) => Err(Launched::Cancelled),
+    }
+}
+
+/// A run under way: the notebook, what records and saves it, and the caller.
+struct Run<'a> {
+    request: &'a RunRequest,
+    services: &'a Services,
+    notebook: Notebook,
+    recorder: Recorder,
+    saver: Saver,
+    redactor: Redactor,
+    on_event: OnEvent<'a>,
+    cancel: Cancel,
+    started: Stamp,
+    /// When the whole run must be over.
+    deadline: Option<tokio::time::Instant>,
+    saves_now: bool,
+    /// The output was written at least once.
+    first_saved: bool,
+    executed_cells: usize,
+    /// Cells changed since they were last handed to the saver.
+    touched: BTreeSet<usize>,
+    warnings: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Starts the kernel. The first save goes on meanwhile: an output that cannot be written is found out before any
+    /// cell runs. A result of an earlier run is not touched before the kernel is up.
+    async fn start(&mut self, kernelspec: &Kernelspec) -> Result<Result<Kernel, Launched>, RunError> {
+        let cheap = |output| self.services.stores.rewrite(output) == Rewrite::Cheap;
+        let at_once = self.saves_now
+            && self.request.output.as_ref().is_some_and(cheap)
+            && !earlier_output_exists(self.request, self.services).await;
+        let save = |wanted: bool| {
+            let saver = &self.saver;
+            async move { if wanted { saver.flush(Durability::Visible).await } else { Ok(()) } }
+        };
+        let begun = std::time::Instant::now();
+        let launching = launch(kernelspec, self.request, self.services, self.cancel.clone());
+        let (launched, saved) = tokio::join!(launching, save(at_once));
+        let saved = match saved {
+            Ok(()) if launched.is_ok() => save(self.saves_now && !at_once).await,
+            saved => saved,
+        };
+        match saved {
+            Ok(()) => {
+                self.first_saved = at_once || (self.saves_now && launched.is_ok());
+                if launched.is_ok() {
+                    (self.on_event)(RunEvent::KernelReady { after: begun.elapsed() });
+                }
+                Ok(launched)
+            }
+            Err(source) => {
+                if let Ok(kernel) = launched {
+                    kernel.shutdown(ShutdownPolicy { grace: Duration::ZERO }).await;
+                }
+                self.saver.close().await;
+                Err(RunError::Save { source, rescued: None })
+            }
+        }
+    }
+
+    /// Executes every cell, then finishes: the main line of a run.
+    async fn execute(
+        mut self,
+        mut kernel: Kernel,
+        kernelspec: &Kernelspec,
+        secrets: Option<prepare::SecretCell>,
+    ) -> Result<RunReport, RunError> {
+        let outcome = self.execute_cells(&mut kernel, secrets).await;
+        let outcome = outcome.unwrap_or_else(|| self.errors_displayed().unwrap_or(Outcome::Completed));
+        self.finish(kernel, kernelspec, outcome).await
+    }
+
+    /// Executes cell by cell. `None` when the end was reached.
+    async fn execute_cells(
+        &mut self,
+        kernel: &mut Kernel,
+        mut secrets: Option<prepare::SecretCell>,
+    ) -> Option<Outcome> {
+        for index in 0..self.notebook.cells().len() {
+            if let Some(outcome) = self.must_stop() {
+                return Some(outcome);
+            }
+            if let Some(secrets) = secrets.take_if(|secrets| secrets.before == index)
+                && let Some(outcome) = self.assign_secrets(kernel, index, &secrets.code).await
+            {
+                return Some(outcome);
+            }
+            let begun = self.begin_cell(index);
+            let end = match self.notebook.cells().get(index) {
+                Some(cell) if cell::is_executed(cell, &self.request.selection) => {
+                    self.execute_cell(kernel, index).await
+                }
+                _ => CellEnd::Done,
+            };
+            self.end_cell(index, begun, &end);
+            if let CellEnd::Stopped(outcome) = end {
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    /// Whether the run must end between two cells.
+    fn must_stop(&self) -> Option<Outcome> {
+        if self.cancel.level() >= CancelLevel::Interrupt {
+            return Some(Outcome::Interrupted { cell: None });
+        }
+        let limit = self.request.limits.run?;
+        let over = self.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
+        over.then_some(Outcome::TimedOut { cell: None, limit: TimeLimit::Run, after: limit, killed: false })
+    }
+
+    fn begin_cell(&mut self, index: usize) -> Stamp {
+        let now = Stamp::now(self.services);
+        let total_cells = self.notebook.cells().len();
+        if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
+            (self.on_event)(RunEvent::CellStarted { index, total_cells, source: &cell.source() });
+            papermill::start_cell(cell, &now.iso());
+        }
+        self.save_cell(index);
+        now
+    }
+
+    fn end_cell(&mut self, index: usize, begun: Stamp, end: &CellEnd) {
+        let now = Stamp::now(self.services);
+        let duration = now.since(begun);
+        let status = match end {
+            CellEnd::Done => CellStatus::Completed,
+            CellEnd::Stopped(_) => CellStatus::Failed,
+        };
+        if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
+            papermill::end_cell(cell, status, &now.iso(), duration.as_secs_f64());
+        }
+        self.save_cell(index);
+        (self.on_event)(RunEvent::CellFinished { index, status, duration });
+    }
+
+    /// Hands a cell, and every other cell that changed, to the saver.
+    fn save_cell(&mut self, index: usize) {
+        self.touched.insert(index);
+        for index in std::mem::take(&mut self.touched) {
+            self.saver.update_cell(&mut self.notebook, index);
+        }
+        if self.saves_now {
+            self.saver.request();
+            self.warn_of_failed_save();
+        }
+    }
+
+    /// A save on the way failed: the run goes on, as the last save decides, but the caller should know.
+    fn warn_of_failed_save(&mut self) {
+        if let Some(error) = self.saver.take_failure() {
+            self.warn(format!("cannot save the notebook for now: {}", crate::error::chain(&error)));
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        (self.on_event)(RunEvent::Warning(&text));
+        self.warnings.push(text);
+    }
+}

@@ -1,0 +1,247 @@
+//! After the cells: tell the truth in the notebook, save it, end the kernel.
+
+use bytes::Bytes;
+use rnbexec_kernel::{
+    ExecuteRequest, ExecutionEnd, Kernel, KernelEvent, Kernelspec, LaunchError, ShutdownPolicy,
+};
+use rnbexec_notebook::translate::SecretCode;
+use rnbexec_notebook::{Cell, Json, Notebook, Object, papermill};
+
+use super::time::Stamp;
+use super::{Run, earlier_output_exists, fresh_id};
+use crate::outcome::CellError;
+use crate::redact::Redactor;
+use crate::request::OnError;
+use crate::save::Saver;
+use crate::store::StoreError;
+use crate::{Outcome, RunError, RunReport, RunRequest, Services};
+
+/// Writes a notebook that was only parameterized.
+pub(super) async fn prepared_only(
+    request: &RunRequest,
+    services: &Services,
+    mut notebook: Notebook,
+    warnings: Vec<String>,
+) -> Result<RunReport, RunError> {
+    let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
+    saver.replace(&mut notebook);
+    saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
+    Ok(RunReport {
+        total_cells: notebook.cells().len(),
+        notebook,
+        outcome: Outcome::Prepared,
+        attempts: 1,
+        executed_cells: 0,
+        duration: std::time::Duration::ZERO,
+        kernel: None,
+        warnings,
+    })
+}
+
+impl Run<'_> {
+    /// Ends a run whose kernel is up: the notebook is completed and saved while the kernel shuts down.
+    pub(super) async fn finish(
+        mut self,
+        kernel: Kernel,
+        kernelspec: &Kernelspec,
+        outcome: Outcome,
+    ) -> Result<RunReport, RunError> {
+        if let Some(info) = Json::parse(kernel.info()).ok()
+            && let Some(language_info) = info.get("language_info")
+        {
+            self.notebook.metadata_mut().insert("language_info".to_owned(), language_info.clone());
+        }
+        if let Some(widgets) = self.recorder.widget_metadata() {
+            self.notebook.metadata_mut().insert("widgets".to_owned(), widgets);
+        }
+        let policy = match outcome {
+            // It was asked to stop and perhaps would not: no more patience.
+            Outcome::TimedOut { .. } | Outcome::Interrupted { .. } => {
+                ShutdownPolicy { grace: std::time::Duration::ZERO }
+            }
+            _ => ShutdownPolicy::default(),
+        };
+        let duration = self.complete(&outcome);
+        let (saved, exit) = tokio::join!(self.saver.finish(), kernel.shutdown(policy));
+        tracing::debug!(?exit, "the kernel is gone");
+        self.report(kernelspec, outcome, duration, saved).await
+    }
+
+    /// Ends a run whose kernel never came up.
+    pub(super) async fn start_failed(
+        mut self,
+        error: LaunchError,
+        kernelspec: &Kernelspec,
+    ) -> Result<RunReport, RunError> {
+        let kept_earlier_output =
+            earlier_output_exists(self.request, self.services).await && !self.first_saved;
+        let outcome = Outcome::StartFailed { error: std::sync::Arc::new(error), kept_earlier_output };
+        let duration = self.complete(&outcome);
+        let saved = if kept_earlier_output {
+            self.saver.close().await;
+            Ok(())
+        } else {
+            self.saver.finish().await
+        };
+        self.report(kernelspec, outcome, duration, saved).await
+    }
+
+    /// Ends a run that was called off before its kernel was up.
+    pub(super) async fn cancelled_at_start(mut self, kernelspec: &Kernelspec) -> Result<RunReport, RunError> {
+        let outcome = Outcome::Interrupted { cell: None };
+        let duration = self.complete(&outcome);
+        let saved = if self.first_saved {
+            self.saver.finish().await
+        } else {
+            self.saver.close().await;
+            Ok(())
+        };
+        self.report(kernelspec, outcome, duration, saved).await
+    }
+
+    /// Writes how the run ended into the notebook and hands it to the saver.
+    fn complete(&mut self, outcome: &Outcome) -> std::time::Duration {
+        let now = Stamp::now(self.services);
+        let duration = now.since(self.started);
+        let exception = !matches!(outcome, Outcome::Completed);
+        papermill::end_run(&mut self.notebook, &now.iso(), duration.as_secs_f64(), exception);
+        match outcome {
+            Outcome::CellFailed(error) => papermill::insert_error_markers(
+                &mut self.notebook,
+                error.cell,
+                error.execution_count,
+                &mut fresh_id,
+            ),
+            Outcome::TimedOut { .. }
+            | Outcome::KernelDied { .. }
+            | Outcome::StartFailed { .. }
+            | Outcome::Interrupted { .. } => {
+                let mut note = Object::new();
+                note.insert("outcome".to_owned(), Json::from(outcome.name()));
+                note.insert(
+                    "reason".to_owned(),
+                    Json::from(self.redactor.text(&outcome.reason()).into_owned()),
+                );
+                self.notebook.metadata_mut().insert("rnbexec".to_owned(), Json::Object(note));
+            }
+            Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => {}
+        }
+        if matches!(outcome, Outcome::CellFailed(_)) {
+            self.saver.replace(&mut self.notebook);
+        } else {
+            for index in std::mem::take(&mut self.touched) {
+                self.saver.update_cell(&mut self.notebook, index);
+            }
+            self.saver.update_frame(&self.notebook);
+        }
+        duration
+    }
+
+    async fn report(
+        self,
+        kernelspec: &Kernelspec,
+        outcome: Outcome,
+        duration: std::time::Duration,
+        saved: Result<(), StoreError>,
+    ) -> Result<RunReport, RunError> {
+        if let Err(source) = saved {
+            let rescued = rescue(self.services, &self.saver.parts()).await;
+            return Err(RunError::Save { source, rescued });
+        }
+        Ok(RunReport {
+            total_cells: self.notebook.cells().len(),
+            notebook: self.notebook,
+            outcome,
+            attempts: 1,
+            executed_cells: self.executed_cells,
+            duration,
+            kernel: Some(kernelspec.name.clone()),
+            warnings: self.warnings,
+        })
+    }
+
+    /// An error output that no failing reply announced (a magic that catches and shows one): papermill fails such a
+    /// run at its end, on the last cell that shows one. Cells that may raise do not count.
+    pub(super) fn errors_displayed(&self) -> Option<Outcome> {
+        if self.request.on_error == OnError::Continue {
+            return None;
+        }
+        let failed = |(index, cell): (usize, &Cell)| {
+            if cell.has_tag("raises-exception") {
+                return None;
+            }
+            let error = cell.outputs().iter().find(|output| is_error(output))?;
+            let text = |key: &str| error.get(key).and_then(Json::text).unwrap_or_default().into_owned();
+            let traceback =
+                error.get("traceback").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+            Some(CellError {
+                cell: index,
+                execution_count: cell.execution_count(),
+                ename: text("ename"),
+                evalue: text("evalue"),
+                traceback: traceback
+                    .iter()
+                    .filter_map(Json::text)
+                    .map(std::borrow::Cow::into_owned)
+                    .collect(),
+            })
+        };
+        self.notebook.cells().iter().enumerate().rev().find_map(failed).map(Outcome::CellFailed)
+    }
+
+    /// Gives the kernel its secret parameters, leaving no trace in the notebook. `Some` when that ends the run.
+    pub(super) async fn assign_secrets(
+        &mut self,
+        kernel: &mut Kernel,
+        index: usize,
+        code: &SecretCode,
+    ) -> Option<Outcome> {
+        let mut request = ExecuteRequest::new(code.expose());
+        request.store_history = false;
+        let mut execution = kernel.execute(request);
+        let mut failed = false;
+        loop {
+            match execution.next().await {
+                KernelEvent::Reply(reply) => {
+                    let content = Json::parse(&reply.content).unwrap_or(Json::Null);
+                    failed = content.get("status").and_then(Json::as_str) != Some("ok");
+                }
+                KernelEvent::Ended(ExecutionEnd::Died(death)) => {
+                    return Some(Outcome::KernelDied { cell: None, death });
+                }
+                KernelEvent::Ended(_) => break,
+                _ => {}
+            }
+        }
+        // The kernel's own error would show the code, and so the secret.
+        failed.then(|| {
+            Outcome::CellFailed(CellError {
+                cell: index,
+                execution_count: None,
+                ename: "SecretParameterError".to_owned(),
+                evalue: "the kernel could not assign the secret parameters".to_owned(),
+                traceback: Vec::new(),
+            })
+        })
+    }
+}
+
+fn is_error(output: &Json) -> bool {
+    let text = |key: &str| output.get(key).and_then(Json::as_str);
+    let clean_exit = text("ename") == Some("SystemExit") && matches!(text("evalue"), Some("" | "0"));
+    text("output_type") == Some("error") && !clean_exit
+}
+
+/// Puts a notebook that could not be written where it should be into the rescue folder. The name is fresh and the
+/// content is not shown to others.
+async fn rescue(services: &Services, parts: &[Bytes]) -> Option<std::path::PathBuf> {
+    let path = services.rescue_dir.join(format!("rnbexec-rescued-{}.ipynb", uuid::Uuid::new_v4()));
+    let location = crate::store::Location::Local(path.clone());
+    match services.stores.write(&location, parts, crate::store::Durability::Durable).await {
+        Ok(()) => Some(path),
+        Err(error) => {
+            tracing::warn!(%error, "cannot rescue the notebook either");
+            None
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Saving while the notebook runs, at a bounded cost.
+//!
+//! A finished cell is serialized once; its bytes are kept and a save only puts the pieces together. Saves happen beside
+//! the run, the newest image wins, and after a save that took `t` the next one that nobody waits for begins no earlier
+//! than [`REST`]` × t` later: however large the notebook grows, saving takes at most a tenth of the run. Every save is
+//! atomic; the last one is also durable.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rnbexec_notebook::{CELL_SEPARATOR, Notebook, write_cell, write_frame};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::Services;
+use crate::redact::Redactor;
+use crate::store::{Durability, Location, Rewrite, StoreError, Stores};
+
+/// How many times the length of a save passes before the next unhurried one.
+const REST: u32 = 9;
+
+/// The least time between two unhurried saves that each send the whole notebook over a network.
+const COSTLY_REST: Duration = Duration::from_secs(5);
+
+/// The notebook as bytes, in pieces that change one by one.
+#[derive(Clone, Debug, Default)]
+struct Image {
+    prefix: Bytes,
+    cells: Vec<Bytes>,
+    suffix: Bytes,
+}
+
+impl Image {
+    fn parts(&self) -> Vec<Bytes> {
+        let mut parts = Vec::with_capacity(2 * self.cells.len() + 2);
+        parts.push(self.prefix.clone());
+        for (index, cell) in self.cells.iter().enumerate() {
+            if index > 0 {
+                parts.push(Bytes::from_static(CELL_SEPARATOR));
+            }
+            parts.push(cell.clone());
+        }
+        parts.push(self.suffix.clone());
+        parts
+    }
+}
+
+/// Keeps the output notebook up to date. Owned by one run; finish it with [`Saver::finish`].
+pub(crate) struct Saver {
+    shared: Arc<Shared>,
+    redactor: Redactor,
+    task: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    image: Image,
+    /// The image has changed since it was last taken for a write.
+    dirty: bool,
+    /// Somebody wants the image written when it is cheap.
+    wanted: bool,
+    /// Those who wait until the image as it is now is written.
+    flushes: Vec<(Durability, oneshot::Sender<Result<(), StoreError>>)>,
+    /// The latest failure of a save that nobody waited for.
+    failure: Option<StoreError>,
+    closed: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Saver {
+    /// A saver that writes to `output`; without one it only redacts.
+    pub(crate) fn start(services: &Services, output: Option<Location>, redactor: Redactor) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new() });
+        let task = output.map(|output| {
+            tokio::spawn(keep_saving(Arc::clone(&shared), Arc::clone(&services.stores), output))
+        });
+        Self { shared, redactor, task }
+    }
+
+    /// Takes over the whole notebook: after it was prepared, and at the end.
+    pub(crate) fn replace(&self, notebook: &mut Notebook) {
+        for cell in notebook.cells_mut() {
+            self.redactor.redact_outputs(cell);
+        }
+        if self.task.is_none() {
+            return;
+        }
+        let cells = notebook.cells().iter().map(|cell| Bytes::from(write_cell(cell))).collect();
+        let frame = write_frame(notebook);
+        let mut state = self.shared.state();
+        state.image = Image { prefix: frame.prefix.into(), cells, suffix: frame.suffix.into() };
+        state.dirty = true;
+    }
+
+    /// Takes over one changed cell.
+    pub(crate) fn update_cell(&self, notebook: &mut Notebook, index: usize) {
+        let Some(cell) = notebook.cells_mut().get_mut(index) else { return };
+        self.redactor.redact_outputs(cell);
+        if self.task.is_none() {
+            return;
+        }
+        let bytes = Bytes::from(write_cell(cell));
+        let mut state = self.shared.state();
+        if let Some(slot) = state.image.cells.get_mut(index) {
+            *slot = bytes;
+            state.dirty = true;
+        }
+    }
+
+    /// Takes over the notebook's own metadata.
+    pub(crate) fn update_frame(&self, notebook: &Notebook) {
+        if self.task.is_none() {
+            return;
+        }
+        let frame = write_frame(notebook);
+        let mut state = self.shared.state();
+        state.image.prefix = frame.prefix.into();
+        state.image.suffix = frame.suffix.into();
+        state.dirty = true;
+    }
+
+    /// Asks for a save when it is cheap. Returns at once.
+    pub(crate) fn request(&self) {
+        self.shared.state().wanted = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// Saves now and waits for it.
+    pub(crate) async fn flush(&self, durability: Durability) -> Result<(), StoreError> {
+        if self.task.is_none() {
+            return Ok(());
+        }
+        let (done, written) = oneshot::channel();
+        self.shared.state().flushes.push((durability, done));
+        self.shared.wake.notify_one();
+        written.await.unwrap_or(Ok(()))
+    }
+
+    /// The image as one piece, for putting it elsewhere.
+    pub(crate) fn parts(&self) -> Vec<Bytes> {
+        self.shared.state().image.parts()
+    }
+
+    /// The failure of a save that nobody waited for, told once.
+    pub(crate) fn take_failure(&self) -> Option<StoreError> {
+        self.shared.state().failure.take()
+    }
+
+    /// Saves for the last time and ends.
+    pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
+        let result = self.flush(Durability::Durable).await;
+        self.close().await;
+        result
+    }
+
+    /// Ends without saving.
+    pub(crate) async fn close(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.wake.notify_one();
+        if let Some(task) = self.task.take() {
+            // The task neither panics nor is aborted: it ends by itself when told to.
+            drop(task.await);
+        }
+    }
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.wake.notify_one();
+    }
+}
+
+/// One save: what to write and who waits for it.
+struct Job {
+    parts: Vec<Bytes>,
+    durability: Durability,
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+/// What to do next, decided from the state alone.
+enum Next {
+    Save(Job),
+    /// Something is wanted, but it is not cheap yet.
+    Later,
+    Idle,
+    End,
+}
+
+fn next(state: &mut State, cheap: bool) -> Next {
+    if !state.flushes.is_empty() {
+        let flushes = std::mem::take(&mut state.flushes);
+        let durable = flushes.iter().any(|(durability, _)| *durability == Durability::Durable);
+        state.dirty = false;
+        state.wanted = false;
+        return Next::Save(Job {
+            parts: state.image.parts(),
+            durability: if durable { Durability::Durable } else { Durability::Visible },
+            waiting: flushes.into_iter().map(|(_, done)| done).collect(),
+        });
+    }
+    if state.closed {
+        return Next::End;
+    }
+    if !(state.wanted && state.dirty) {
+        return Next::Idle;
+    }
+    if !cheap {
+        return Next::Later;
+    }
+    state.dirty = false;
+    state.wanted = false;
+    Next::Save(Job { parts: state.image.parts(), durability: Durability::Visible, waiting: Vec::new() })
+}
+
+async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location) {
+    let least_rest = match stores.rewrite(&output) {
+        Rewrite::Cheap => Duration::ZERO,
+        Rewrite::Costly | Rewrite::Once => COSTLY_REST,
+    };
+    let mut cheap_from = Instant::now();
+    loop {
+        // The guard must not live across an await.
+        let step = next(&mut shared.state(), Instant::now() >= cheap_from);
+        match step {
+            Next::End => return,
+            Next::Idle => shared.wake.notified().await,
+            Next::Later => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(cheap_from) => {}
+                    () = shared.wake.notified() => {}
+                }
+            }
+            Next::Save(job) => {
+                let begun = Instant::now();
+                let result = stores.write(&output, &job.parts, job.durability).await;
+                cheap_from = Instant::now() + (begun.elapsed() * REST).max(least_rest);
+                if job.waiting.is_empty() {
+                    shared.state().failure = result.err();
+                } else {
+                    answer(job.waiting, result);
+                }
+            }
+        }
+    }
+}
+
+/// Tells everybody who waits. An error cannot be copied: the first one gets it, the others a like one.
+fn answer(waiting: Vec<oneshot::Sender<Result<(), StoreError>>>, result: Result<(), StoreError>) {
+    let mut result = Some(result);
+    for done in waiting {
+        let mine = result.take().unwrap_or(Ok(()));
+        // Whoever stopped waiting does not want to know.
+        drop(done.send(mine));
+    }
+}
