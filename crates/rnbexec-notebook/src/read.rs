@@ -36,6 +36,12 @@ pub enum NotebookError {
     /// The file is not JSON.
     #[error("the notebook is not valid JSON; restore it from a checkpoint, or repair it by hand")]
     NotJson(#[source] JsonError),
+    /// The file holds the marks of a merge that git could not do.
+    #[error("the notebook holds a merge conflict at line {line}; resolve it and try again")]
+    MergeConflict {
+        /// The line of its first mark, from 1.
+        line: usize,
+    },
     /// Arrays and objects are nested deeper than any notebook needs.
     #[error("the notebook cannot be read, and neither can Jupyter read it")]
     TooDeep(#[source] JsonError),
@@ -87,7 +93,10 @@ impl Notebook {
         let parsed = Json::parse_notebook(bytes).map_err(|error| match error.kind {
             JsonErrorKind::Empty => NotebookError::Empty,
             JsonErrorKind::TooDeep(_) => NotebookError::TooDeep(error),
-            _ => NotebookError::NotJson(error),
+            _ => match conflict_mark(bytes) {
+                Some(line) => NotebookError::MergeConflict { line },
+                None => NotebookError::NotJson(error),
+            },
         })?;
         let Json::Object(mut root) = parsed.value else {
             return Err(NotebookError::NotAnObject { found: parsed.value.kind() });
@@ -117,6 +126,11 @@ impl Notebook {
         let quirks = quirks.with_ids(&cells);
         Ok(Parsed { notebook: Notebook::from_parts(root, cells), quirks })
     }
+}
+
+/// The line, from 1, where git began to write down a merge conflict.
+fn conflict_mark(bytes: &[u8]) -> Option<usize> {
+    bytes.split(|&byte| byte == b'\n').position(|line| line.starts_with(b"<<<<<<< ")).map(|index| index + 1)
 }
 
 /// Collects quirks while the ids of the cells are not known yet.

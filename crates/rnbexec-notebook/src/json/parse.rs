@@ -260,10 +260,9 @@ impl Parser<'_> {
                 }
             }
             self.at += 1;
-            value = match self.stack.pop() {
-                Some(Open::Array(items)) => Json::Array(items),
-                Some(Open::Object(members, _)) => Json::Object(members),
-                None => return Ok(Some(value_lost())),
+            value = match self.stack.pop().expect("it is the innermost one, looked at above") {
+                Open::Array(items) => Json::Array(items),
+                Open::Object(members, _) => Json::Object(members),
             };
         }
     }
@@ -434,9 +433,4 @@ impl Parser<'_> {
             self.notes.push(Note { kind, path, line: self.at });
         }
     }
-}
-
-/// What stands for a container that cannot be missing: the stack was not empty a moment ago.
-fn value_lost() -> Json {
-    unreachable!("the innermost open array or object is on the stack")
 }

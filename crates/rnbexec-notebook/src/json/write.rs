@@ -93,7 +93,7 @@ fn write_scalar(value: &Json, out: &mut Vec<u8>) {
         Json::Number(number) => write_number(number, out),
         Json::String(text) => write_string(text, out),
         Json::IllFormed(text) => write_wtf8(text.as_wtf8(), out),
-        Json::Array(_) | Json::Object(_) => unreachable!("the callers write these themselves"),
+        Json::Array(_) | Json::Object(_) => compact(value, out),
     }
 }
 

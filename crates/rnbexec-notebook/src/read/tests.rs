@@ -60,6 +60,10 @@ fn what_is_no_notebook_is_refused_with_a_reason() {
         error("{\"cells\": [\n {\"id\""),
         format!("{not_json}: the text ends in the middle of an array at line 2 column 7")
     );
+    assert_eq!(
+        error("{\"cells\": [\n<<<<<<< HEAD\n {\n=======\n [\n>>>>>>> theirs\n]}"),
+        "the notebook holds a merge conflict at line 2; resolve it and try again"
+    );
     assert_eq!(error("[]"), "the notebook is an array, not a JSON object with `cells`");
     assert_eq!(error("{}"), "the JSON object has no `cells` and so is not a notebook; is it the right file?");
     assert_eq!(
