@@ -5,11 +5,9 @@
 
 use super::{Parameter, literal};
 
-const KEYWORDS: &[&str] = &[
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
-    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
-    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
-];
+const KEYWORDS: &str = "False None True and as assert async await break class continue def del elif else except \
+    finally for from global if import in is lambda nonlocal not or pass raise return try while \
+    with yield";
 
 /// The parameters that the source defines, in order.
 pub(crate) fn parameters(source: &str) -> Vec<Parameter> {
@@ -66,7 +64,7 @@ fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|c| c == '_' || unicode_ident::is_xid_start(c))
         && characters.all(unicode_ident::is_xid_continue)
-        && !KEYWORDS.contains(&name)
+        && !KEYWORDS.split(' ').any(|word| word == name)
 }
 
 /// On one line, as papermill joins lines.

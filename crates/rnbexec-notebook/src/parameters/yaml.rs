@@ -14,6 +14,7 @@
 
 mod construct;
 mod document;
+mod flow;
 mod resolve;
 
 use super::Parameters;
@@ -92,8 +93,15 @@ pub fn parse_value(text: &str) -> Result<Json, YamlError> {
         return Ok(construct::with_python_numbers(json));
     }
     document::check_characters(text)?;
-    match document::compose(text)? {
+    let root = document::compose(text).or_else(|error| {
+        // The error of the first attempt names the right place.
+        document::compose(&flow::indent_lines(text)).map_err(|_| error)
+    })?;
+    match root {
         Some(root) => construct::construct(&root),
         None => Ok(Json::Null),
     }
 }
+
+#[cfg(test)]
+mod tests;

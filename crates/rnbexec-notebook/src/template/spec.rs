@@ -31,7 +31,7 @@ pub(super) fn format(value: &Value<'_>, spec: &str) -> Result<String, String> {
 struct Spec {
     fill: char,
     align: Option<char>,
-    sign: char,
+    sign: Option<char>,
     no_negative_zero: bool,
     alternate: bool,
     zero: bool,
@@ -57,7 +57,7 @@ impl Spec {
             *at += usize::from(found.is_some());
             found
         };
-        let sign = take(&mut at, &|c| matches!(c, '+' | '-' | ' ')).unwrap_or('-');
+        let sign = take(&mut at, &|c| matches!(c, '+' | '-' | ' '));
         let no_negative_zero = take(&mut at, &|c| c == 'z').is_some();
         let alternate = take(&mut at, &|c| c == '#').is_some();
         let zero = fill.is_none() && take(&mut at, &|c| c == '0').is_some();
@@ -105,7 +105,7 @@ impl Spec {
             None | Some('s') => {}
             Some(kind) => return Err(format!("unknown format code '{kind}' for a string")),
         }
-        let refused = if self.sign != '-' {
+        let refused = if self.sign.is_some() {
             Some("sign")
         } else if self.alternate {
             Some("alternate form (#)")
@@ -178,7 +178,7 @@ impl Spec {
     }
 
     fn character(&self, number: &Number) -> Result<String, String> {
-        if self.sign != '-' || self.precision.is_some() || self.alternate || self.grouping.is_some() {
+        if self.sign.is_some() || self.precision.is_some() || self.alternate || self.grouping.is_some() {
             return Err("format code 'c' takes no sign, precision, grouping or '#'".to_owned());
         }
         let c = number.as_u64().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
@@ -205,7 +205,7 @@ impl Spec {
             Some('e') => scientific(magnitude, self.precision.unwrap_or(6), self.alternate),
             Some(_) => general(magnitude, self.precision.unwrap_or(6), self.alternate, false),
             None => match self.precision {
-                None => number_repr(&Number::from_f64(magnitude)),
+                None => shortest(magnitude, self.alternate),
                 Some(precision) => general(magnitude, precision, self.alternate, true),
             },
         };
@@ -222,8 +222,8 @@ impl Spec {
     fn sign_of(&self, negative: bool) -> &'static str {
         match self.sign {
             _ if negative => "-",
-            '+' => "+",
-            ' ' => " ",
+            Some('+') => "+",
+            Some(' ') => " ",
             _ => "",
         }
     }
@@ -265,6 +265,17 @@ impl Spec {
             '=' => format!("{prefix}{}{body}", fill(missing)),
             _ => format!("{}{prefix}{body}", fill(missing)),
         }
+    }
+}
+
+/// As `repr`, with a point in any case when asked for.
+fn shortest(value: f64, alternate: bool) -> String {
+    let text = number_repr(&Number::from_f64(value));
+    match text.split_once('e') {
+        Some((mantissa, exponent)) if alternate && !mantissa.contains('.') => {
+            format!("{mantissa}.e{exponent}")
+        }
+        _ => text,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::json::{Json, Object};
 const LANGUAGE: &str = "Bash";
 
 const NAMES: NameRule =
-    NameRule { language: LANGUAGE, first: ascii_letter_or_underscore, rest: ascii_word, reserved: &[] };
+    NameRule { language: LANGUAGE, first: ascii_letter_or_underscore, rest: ascii_word, reserved: "" };
 
 const READ_ONLY: &[&str] =
     &["_", "BASHOPTS", "BASHPID", "BASH_VERSINFO", "EUID", "FUNCNAME", "PPID", "SHELLOPTS", "UID"];

@@ -16,41 +16,9 @@ const NAMES: NameRule = NameRule {
     language: LANGUAGE,
     first: letter_or_underscore,
     rest: |c| c == '!' || word(c),
-    reserved: &[
-        "baremodule",
-        "begin",
-        "break",
-        "catch",
-        "const",
-        "continue",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "export",
-        "false",
-        "finally",
-        "for",
-        "function",
-        "global",
-        "if",
-        "import",
-        "in",
-        "isa",
-        "let",
-        "local",
-        "macro",
-        "module",
-        "public",
-        "quote",
-        "return",
-        "struct",
-        "true",
-        "try",
-        "using",
-        "where",
-        "while",
-    ],
+    reserved: "baremodule begin break catch const continue do else elseif end export false finally for \
+        function global if import in isa let local macro module public quote return struct true \
+        try using where while",
 };
 
 #[derive(Debug)]
@@ -106,13 +74,13 @@ fn literal(value: &Json) -> Result<String, Unsupported> {
 }
 
 /// Whether a vector of these would get an element type that changes some of them: Julia promotes booleans to numbers, and all
-/// numbers to floats when one is; between nested vectors likewise.
+/// numbers to floats when one is; between nested vectors likewise. Beside strings the element type is `Any` anyway.
 fn would_convert(items: &[Json]) -> bool {
     let mut leaves = Leaves::default();
     for item in items {
         leaves.add(item);
     }
-    (leaves.boolean && leaves.number) || (leaves.float && leaves.inexact)
+    !leaves.other && (leaves.boolean && leaves.number || leaves.float && leaves.inexact)
 }
 
 #[derive(Default)]
@@ -122,6 +90,8 @@ struct Leaves {
     float: bool,
     /// An integer that a float cannot hold.
     inexact: bool,
+    /// What is no number keeps the elements as they are.
+    other: bool,
 }
 
 impl Leaves {
@@ -138,7 +108,8 @@ impl Leaves {
                     self.add(item);
                 }
             }
-            _ => {}
+            Json::Null => {}
+            Json::String(_) | Json::IllFormed(_) | Json::Object(_) => self.other = true,
         }
     }
 }

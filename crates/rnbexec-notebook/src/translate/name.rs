@@ -9,8 +9,8 @@ pub(super) struct NameRule {
     pub(super) language: &'static str,
     pub(super) first: fn(char) -> bool,
     pub(super) rest: fn(char) -> bool,
-    /// Words that look like names and cannot be assigned to.
-    pub(super) reserved: &'static [&'static str],
+    /// Words that look like names and cannot be assigned to, with spaces between them.
+    pub(super) reserved: &'static str,
 }
 
 impl NameRule {
@@ -21,7 +21,7 @@ impl NameRule {
             None => "it is empty",
             Some(first) if !(self.first)(first) => "a name cannot start like this",
             Some(_) if !characters.all(self.rest) => "it holds a character that a name cannot hold",
-            Some(_) if self.reserved.contains(&name) => "it is a word of the language",
+            Some(_) if self.reserved.split(' ').any(|word| word == name) => "it is a word of the language",
             Some(_) => return Ok(()),
         };
         Err(self.refuse(name, why))

@@ -15,55 +15,14 @@ use crate::json::Json;
 const LANGUAGE: &str = "PowerShell";
 
 const NAMES: NameRule =
-    NameRule { language: LANGUAGE, first: letter_or_underscore, rest: word, reserved: &[] };
+    NameRule { language: LANGUAGE, first: letter_or_underscore, rest: word, reserved: "" };
 
 /// What cannot be assigned to, or not with effect. PowerShell's names have no case.
-const AUTOMATIC: &[&str] = &[
-    "_",
-    "args",
-    "consolefilename",
-    "enabledexperimentalfeatures",
-    "error",
-    "event",
-    "eventargs",
-    "eventsubscriber",
-    "executioncontext",
-    "false",
-    "foreach",
-    "home",
-    "host",
-    "input",
-    "iscoreclr",
-    "islinux",
-    "ismacos",
-    "iswindows",
-    "lastexitcode",
-    "matches",
-    "myinvocation",
-    "nestedpromptlevel",
-    "null",
-    "pid",
-    "profile",
-    "psboundparameters",
-    "pscmdlet",
-    "pscommandpath",
-    "psculture",
-    "psdebugcontext",
-    "psedition",
-    "pshome",
-    "psitem",
-    "psscriptroot",
-    "pssenderinfo",
-    "psuiculture",
-    "psversiontable",
-    "pwd",
-    "sender",
-    "shellid",
-    "stacktrace",
-    "switch",
-    "this",
-    "true",
-];
+const AUTOMATIC: &str = "_ args consolefilename enabledexperimentalfeatures error event eventargs eventsubscriber \
+    executioncontext false foreach home host input iscoreclr islinux ismacos iswindows \
+    lastexitcode matches myinvocation nestedpromptlevel null pid profile psboundparameters \
+    pscmdlet pscommandpath psculture psdebugcontext psedition pshome psitem psscriptroot \
+    pssenderinfo psuiculture psversiontable pwd sender shellid stacktrace switch this true";
 
 #[derive(Debug)]
 pub(super) struct PowerShell;
@@ -83,7 +42,7 @@ impl Translator for PowerShell {
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
         NAMES.check(name)?;
-        if AUTOMATIC.contains(&name.to_lowercase().as_str()) {
+        if AUTOMATIC.split(' ').any(|word| word == name.to_lowercase()) {
             return Err(NAMES.refuse(name, "it is a variable of PowerShell itself"));
         }
         Ok(format!("${name} = {}", literal(value).map_err(of_parameter(name))?))

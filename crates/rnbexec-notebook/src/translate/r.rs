@@ -17,28 +17,8 @@ const NAMES: NameRule = NameRule {
     language: LANGUAGE,
     first: |c| c == '.' || c.is_alphabetic(),
     rest: |c| c == '.' || word(c),
-    reserved: &[
-        "FALSE",
-        "Inf",
-        "NA",
-        "NA_character_",
-        "NA_complex_",
-        "NA_integer_",
-        "NA_real_",
-        "NULL",
-        "NaN",
-        "TRUE",
-        "break",
-        "else",
-        "for",
-        "function",
-        "if",
-        "in",
-        "next",
-        "repeat",
-        "while",
-        "...",
-    ],
+    reserved: "FALSE Inf NA NA_character_ NA_complex_ NA_integer_ NA_real_ NULL NaN TRUE break else for \
+        function if in next repeat while ...",
 };
 
 #[derive(Debug)]

@@ -62,8 +62,13 @@ pub(super) fn check_characters(text: &str) -> Result<(), YamlError> {
 
 /// The root of the one document in the text; nothing if there is none.
 pub(super) fn compose(text: &str) -> Result<Option<Rc<Node>>, YamlError> {
-    let mut composer =
-        Composer { parser: Parser::new_from_str(text), anchors: HashMap::new(), open: Vec::new() };
+    let mut composer = Composer {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        open: Vec::new(),
+        length: text.chars().count(),
+        open_ended: !text.ends_with(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']),
+    };
     let mut root = None;
     loop {
         let (event, span) = composer.next()?;
@@ -86,6 +91,10 @@ struct Composer<'input> {
     anchors: HashMap<usize, Rc<Node>>,
     /// Anchors of the collections that are being read.
     open: Vec<usize>,
+    /// Of the text, in characters.
+    length: usize,
+    /// Whether the text ends without a line break.
+    open_ended: bool,
 }
 
 impl<'input> Composer<'input> {
@@ -113,10 +122,18 @@ impl<'input> Composer<'input> {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = match explicit(tag.as_deref()) {
                     Explicit::Tag(tag) => Cow::Owned(tag),
+                    // PyYAML looks at the text behind `!`, even a quoted one.
+                    Explicit::NonSpecific => Cow::Borrowed(resolve::plain(&text)),
                     Explicit::None if style == ScalarStyle::Plain => Cow::Borrowed(resolve::plain(&text)),
-                    Explicit::None | Explicit::NonSpecific => Cow::Borrowed(Kind::STR),
+                    Explicit::None => Cow::Borrowed(Kind::STR),
                 };
-                (Content::Scalar(text.into_owned()), tag, anchor)
+                let mut text = text.into_owned();
+                // The parser ends a block scalar with a line break that the text does not have.
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.open_ended && span.end.index() >= self.length && text.ends_with('\n') {
+                    text.pop();
+                }
+                (Content::Scalar(text), tag, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.open.push(anchor);
@@ -158,7 +175,7 @@ impl<'input> Composer<'input> {
 
 enum Explicit {
     None,
-    /// The tag `!`: "not by its looks".
+    /// The tag `!`.
     NonSpecific,
     Tag(String),
 }
