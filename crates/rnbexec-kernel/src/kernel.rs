@@ -21,9 +21,11 @@ use crate::death::{DeathCause, KernelDeath};
 use crate::execution::{ExecuteRequest, Execution};
 use crate::kernelspec::Kernelspec;
 use crate::launcher::Launcher;
+use crate::links::Received;
 use crate::process::OutputSink;
-use crate::supervise::{self, Command, Plan, Received};
-use crate::wire::{Message, Session, WireError};
+use crate::start::Plan;
+use crate::supervise::{self, Command};
+use crate::wire::{self, Message, Session, WireError};
 
 /// How long a kernel may take over a `kernel_info_request` when it is idle.
 const INFO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +58,7 @@ impl LaunchOptions {
             cwd: None,
             base_env,
             env: Vec::new(),
-            start_timeout: Duration::from_secs(60),
+            start_timeout: Duration::from_mins(1),
             runtime_dir: None,
             launcher: Launcher::default(),
             on_output: None,
@@ -375,7 +377,7 @@ impl Kernel {
 
     /// There is nobody to ask: the answer is an error, with an empty value for kernels that only look at that.
     fn refuse_input(&mut self, frames: Vec<Bytes>) -> Arrival {
-        let header = crate::wire::raw_header(&frames);
+        let header = wire::raw_header(&frames);
         let message = match self.session.decode(frames) {
             Ok(message) => message,
             Err(error) => return Arrival::Rejected(error),
@@ -387,7 +389,7 @@ impl Kernel {
             "value": "",
         });
         let content = content.to_string().into_bytes();
-        let frames = self.session.encode(&self.session.fresh_id(), "input_reply", header, content);
+        let frames = self.session.encode(&wire::fresh_id(), "input_reply", header, content);
         self.command(Command::Send(Channel::Stdin, frames));
         Arrival::Input(message)
     }
@@ -399,7 +401,7 @@ impl Kernel {
         msg_type: &str,
         content: &impl serde::Serialize,
     ) -> String {
-        let id = self.session.fresh_id();
+        let id = wire::fresh_id();
         let content = serde_json::to_vec(content).expect("requests of ours are plain data");
         let frames = self.session.encode(&id, msg_type, Bytes::new(), content);
         self.command(Command::Send(channel, frames));

@@ -145,12 +145,7 @@ struct OutgoingHeader<'a> {
 
 impl Session {
     pub(crate) fn new(key: &str) -> Self {
-        Self { id: uuid::Uuid::new_v4().simple().to_string(), signer: Signer::new(key) }
-    }
-
-    /// A fresh message id.
-    pub(crate) fn fresh_id(&self) -> String {
-        uuid::Uuid::new_v4().simple().to_string()
+        Self { id: fresh_id(), signer: Signer::new(key) }
     }
 
     /// The frames of a request of ours; `parent` is the raw parent header of an answer, empty else.
@@ -160,7 +155,8 @@ impl Session {
             msg_type,
             session: &self.id,
             username: "rnbexec",
-            date: jiff::Timestamp::now().to_string(),
+            // Some kernels read no finer fractions than microseconds.
+            date: format!("{:.6}", jiff::Timestamp::now()),
             version: PROTOCOL_VERSION,
         };
         let header = serde_json::to_vec(&header).expect("a struct of strings is JSON");
@@ -197,6 +193,11 @@ impl Session {
         let buffers = frames.split_off(start + 6);
         Ok(Message { header, parent_msg_id, content, metadata, buffers })
     }
+}
+
+/// A message id that nobody has used before.
+pub(crate) fn fresh_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// The raw header of a message, for answers that must name it as their parent.

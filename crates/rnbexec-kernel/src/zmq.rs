@@ -31,7 +31,6 @@ const FLAG_COMMAND: u8 = 4;
 /// Where a channel of a kernel listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    #[cfg_attr(not(unix), expect(dead_code, reason = "ipc needs Unix sockets"))]
     Ipc(PathBuf),
     Tcp(SocketAddr),
 }
@@ -85,6 +84,10 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
         Endpoint::Ipc(_) => Err(io::ErrorKind::Unsupported.into()),
         Endpoint::Tcp(address) => {
             let stream = tokio::net::TcpStream::connect(address).await?;
+            // While nobody listens there, TCP may connect a socket to itself, and then nobody else can listen.
+            if stream.local_addr()? == *address {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             stream.set_nodelay(true)?;
             let (read, write) = stream.into_split();
             Ok(Stream { read: Box::new(read), write: Box::new(write) })

@@ -5,8 +5,10 @@ fn vars(pairs: &[(&str, &Path)]) -> HashMap<OsString, OsString> {
 }
 
 fn entries(base: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(base).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(base)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

@@ -60,7 +60,7 @@ async fn busy_and_unreadable_states_are_not_idle() {
 async fn the_clock_runs_only_for_the_laggard_and_starts_anew_with_each_message() {
     let now = Instant::now();
     let stream = (Channel::Iopub, message("stream", "me", "{}"));
-    assert_eq!(after(&[stream.clone()], now).deadline, None);
+    assert_eq!(after(std::slice::from_ref(&stream), now).deadline, None);
     let mut progress = after(&[(Channel::Shell, reply("me"))], now);
     assert_eq!(progress.deadline, Some(now + LAGGARD_SILENCE));
     let later = now + Duration::from_secs(9);

@@ -66,7 +66,10 @@ fn a_bad_kernelspec_is_named_by_its_file() {
 #[test]
 fn templates_are_filled_anywhere_in_an_argument_and_unknown_ones_stay() {
     let base = tempfile::tempdir().unwrap();
-    let spec = spec(base.path(), &["k", "--f={connection_file}", "{resource_dir}/x", "{other}", "{", "{{connection_file}}", "ä{"]);
+    let spec = spec(
+        base.path(),
+        &["k", "--f={connection_file}", "{resource_dir}/x", "{other}", "{", "{{connection_file}}", "ä{"],
+    );
     let dir = base.path().display();
     assert_eq!(
         command(&spec, &HashMap::new()),

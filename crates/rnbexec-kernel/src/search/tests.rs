@@ -56,18 +56,26 @@ impl World {
 
     /// The search path, relative to this world, without the system's directories.
     fn path(&self) -> Vec<String> {
-        let inside = |path: PathBuf| path.strip_prefix(self.base.path()).ok().map(|path| path.display().to_string());
+        let inside =
+            |path: PathBuf| path.strip_prefix(self.base.path()).ok().map(|path| path.display().to_string());
         search_path(&self.context).into_iter().filter_map(inside).collect()
     }
 }
 
-const USER: &str = if cfg!(target_os = "macos") { "home/Library/Jupyter" } else { "home/.local/share/jupyter" };
+const USER: &str =
+    if cfg!(target_os = "macos") { "home/Library/Jupyter" } else { "home/.local/share/jupyter" };
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_order_is_that_of_jupyter() {
     let world = World::new().dirs_var("JUPYTER_PATH", &["a", "b"]).dirs_var("CONDA_PREFIX", &["conda"]);
-    let expected = ["a/kernels", "b/kernels", "home/.local/share/jupyter/kernels", "conda/share/jupyter/kernels", "home/.ipython/kernels"];
+    let expected = [
+        "a/kernels",
+        "b/kernels",
+        "home/.local/share/jupyter/kernels",
+        "conda/share/jupyter/kernels",
+        "home/.ipython/kernels",
+    ];
     assert_eq!(world.path(), expected);
     let whole = search_path(&world.context);
     assert!(whole.contains(&PathBuf::from("/usr/local/share/jupyter/kernels")));
@@ -95,7 +103,8 @@ fn a_conda_environment_comes_before_the_user_unless_it_is_the_base() {
 #[cfg(unix)]
 #[test]
 fn the_python_on_the_path_stands_for_the_environment() {
-    let world = World::new().file("env/bin/python3").file("env/pyvenv.cfg").dirs_var("PATH", &["nothing", "env/bin"]);
+    let world =
+        World::new().file("env/bin/python3").file("env/pyvenv.cfg").dirs_var("PATH", &["nothing", "env/bin"]);
     assert_eq!(world.path()[0], "env/share/jupyter/kernels");
 }
 
@@ -173,7 +182,8 @@ fn a_broken_kernelspec_hides_no_other() {
 
 #[test]
 fn a_directory_without_a_kernel_json_is_no_kernel() {
-    let world = World::new().file(&format!("{USER}/kernels/empty/logo.png")).kernel(&format!("{USER}/kernels/x"));
+    let world =
+        World::new().file(&format!("{USER}/kernels/empty/logo.png")).kernel(&format!("{USER}/kernels/x"));
     assert_eq!(list(&world.context).len(), 1);
 }
 

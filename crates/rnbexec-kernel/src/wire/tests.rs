@@ -98,7 +98,10 @@ fn a_message_cut_short_after_any_frame_is_an_error() {
         let mut frames = vector.frames();
         frames.truncate(length);
         let error = vector.session().decode(frames).unwrap_err();
-        assert!(matches!(error, WireError::NoDelimiter { .. } | WireError::Truncated { .. }), "{length}: {error}");
+        assert!(
+            matches!(error, WireError::NoDelimiter { .. } | WireError::Truncated { .. }),
+            "{length}: {error}"
+        );
     }
 }
 
@@ -120,7 +123,8 @@ fn signed(session: &Session, header: &str, parent: &str) -> Vec<Bytes> {
 #[test]
 fn an_odd_field_costs_itself_and_not_the_message() {
     let session = Session::new("k");
-    let header = r#"{"msg_id": 7, "msg_type": "stream", "date": {"a": []}, "version": null, "extra": [1e999]}"#;
+    let header =
+        r#"{"msg_id": 7, "msg_type": "stream", "date": {"a": []}, "version": null, "extra": [1e999]}"#;
     let message = session.decode(signed(&session, header, "[]")).unwrap();
     assert_eq!(message.header.msg_type, "stream");
     assert_eq!(message.header.msg_id, "");

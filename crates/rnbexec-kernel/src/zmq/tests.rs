@@ -132,7 +132,8 @@ async fn a_peer_that_says_nothing_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_is_a_command_to_a_new_peer_and_a_message_to_an_old_one() {
-    for (minor, expected) in [(1, b"\x04\x0d\x09SUBSCRIBEabc".as_slice()), (0, b"\x00\x04\x01abc".as_slice())] {
+    for (minor, expected) in [(1, b"\x04\x0d\x09SUBSCRIBEabc".as_slice()), (0, b"\x00\x04\x01abc".as_slice())]
+    {
         let (ours, mut theirs) = tokio::io::duplex(4096);
         let mut hello = BytesMut::from(greeting_with(|bytes| bytes[11] = minor).as_slice());
         put_frame(&mut hello, FLAG_COMMAND, &ready(SocketType::Dealer, ""));

@@ -1,0 +1,288 @@
+//! Starting a kernel: which transport, which command, and when it is ready.
+//!
+//! A kernel is ready when it has answered a `kernel_info_request` *and* a message of its iopub has reached us: before
+//! that, its first outputs could be lost. No fixed time is waited for either.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jupyter_protocol::connection_info::Transport;
+use jupyter_protocol::messaging::KernelInfoRequest;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::connection::{Channel, Connection, PrivateDir};
+use crate::kernel::{LaunchError, LaunchOptions};
+use crate::kernelspec::Kernelspec;
+use crate::launcher::{self, Launcher};
+use crate::links::{Links, Received};
+use crate::process::{DirectoryWatch, LOOK_AGAIN, Process, ProcessSpec};
+use crate::wire::{self, Session};
+use crate::zmq::{self, SocketType, ZmqError};
+
+/// A free port may be taken before the kernel binds it; so often it is started again with others.
+const PORT_TRIES: usize = 4;
+
+/// A kernel that has not answered a `kernel_info_request` for so long may have lost it.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A kernel that has answered, and whose iopub stayed silent for so long, had not yet heard our subscription.
+const IOPUB_LATE: Duration = Duration::from_millis(50);
+
+/// A connection that breaks is most often the first sign of a death, which then follows within this time.
+const DEATH_FOLLOWS: Duration = Duration::from_secs(2);
+
+/// What to start, and how.
+pub(crate) struct Plan {
+    pub(crate) spec: Kernelspec,
+    pub(crate) options: LaunchOptions,
+}
+
+/// A kernel that is ready, for whoever uses it.
+pub(crate) struct Started {
+    pub(crate) session: Session,
+    pub(crate) received: mpsc::UnboundedReceiver<Received>,
+    pub(crate) info: Bytes,
+    pub(crate) pid: u32,
+}
+
+/// Where the outcome is awaited.
+pub(crate) type Starting = oneshot::Sender<Result<Started, LaunchError>>;
+
+/// A process, its sockets and its directory. Fields drop in this order: the process before its files.
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    pub(crate) links: Links,
+    pub(crate) session: Session,
+    pub(crate) received: mpsc::UnboundedSender<Received>,
+    pub(crate) directory: PrivateDir,
+}
+
+pub(crate) enum Failure {
+    /// Nobody waits for the kernel any more.
+    GivenUp,
+    Error(LaunchError),
+}
+
+/// Tries the transports in turn, all within the start timeout.
+pub(crate) async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Running, Started), Failure> {
+    let began = Instant::now();
+    let deadline = began + plan.options.start_timeout;
+    let mut transports = launcher::transports(&plan.spec).iter().peekable();
+    let mut port_tries = PORT_TRIES;
+    while let Some(transport) = transports.next() {
+        let is_last = transports.peek().is_none();
+        // A kernel that cannot do it may sit there for ever: leave time for the other transport.
+        let now = Instant::now();
+        let until = if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 };
+        loop {
+            port_tries -= 1;
+            match attempt(plan, transport, began, until, started).await {
+                Err(Failure::Error(error)) if port_tries > 0 && port_was_taken(transport, &error) => {
+                    tracing::debug!(kernel = plan.spec.name, "a port was taken, trying others");
+                }
+                Err(Failure::Error(error)) if !is_last && may_be_for_the_transport(&error) => {
+                    tracing::debug!(kernel = plan.spec.name, %error, "trying the next transport");
+                    break;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+    unreachable!("the last transport's outcome is the outcome")
+}
+
+fn may_be_for_the_transport(error: &LaunchError) -> bool {
+    matches!(error, LaunchError::Died { .. } | LaunchError::Timeout { .. } | LaunchError::Connection { .. })
+}
+
+fn port_was_taken(transport: &Transport, error: &LaunchError) -> bool {
+    let LaunchError::Died { death, .. } = error else { return false };
+    let signs = ["EADDRINUSE", "Address already in use", "address already in use", "Address in use"];
+    matches!(transport, Transport::TCP) && signs.iter().any(|sign| death.stderr_tail.contains(sign))
+}
+
+async fn attempt(
+    plan: &Plan,
+    transport: &Transport,
+    began: Instant,
+    until: Instant,
+    started: &mut Starting,
+) -> Result<(Running, Started), Failure> {
+    let Plan { spec, options } = plan;
+    let no_place = |source| Failure::Error(LaunchError::PrivateDirectory { source });
+    let directory =
+        PrivateDir::create(options.runtime_dir.as_deref(), &options.base_env).map_err(no_place)?;
+    let connection = Connection::create(directory.path(), transport.clone(), &spec.name).map_err(no_place)?;
+    let watch = DirectoryWatch::new(directory.path());
+    let mut process = start_process(plan, &connection, &directory)?;
+    let session = Session::new(&connection.info.key);
+    let (received, mut received_rx) = mpsc::unbounded_channel();
+
+    let connected = Cell::new(false);
+    let outcome = tokio::select! {
+        ready = converse(&connection, watch, &session, &received, &mut received_rx, &connected) => ready.map_err(Some),
+        _ = process.ended() => Err(None),
+        () = tokio::time::sleep_until(until) => {
+            process.destroy().await;
+            return Err(Failure::Error(LaunchError::Timeout {
+                kernel: spec.name.clone(),
+                waited: began.elapsed(),
+                what: if connected.get() { "did not answer" } else { "did not open its channels" },
+                stderr_tail: process.death().await.stderr_tail,
+            }));
+        }
+        () = started.closed() => {
+            process.destroy().await;
+            return Err(Failure::GivenUp);
+        }
+    };
+    match outcome {
+        Ok((links, info)) => {
+            let ready = Started { session: session.clone(), received: received_rx, info, pid: process.pid() };
+            Ok((Running { process, links, session, received, directory }, ready))
+        }
+        Err(error) => {
+            let ended = tokio::time::timeout(DEATH_FOLLOWS, process.ended()).await.is_ok();
+            process.destroy().await;
+            let death = process.death().await;
+            let kernel = spec.name.clone();
+            Err(Failure::Error(match error {
+                Some(error) if !ended => LaunchError::Connection { kernel, reason: error.to_string() },
+                _ => LaunchError::Died { kernel, death },
+            }))
+        }
+    }
+}
+
+fn start_process(plan: &Plan, connection: &Connection, directory: &PrivateDir) -> Result<Process, Failure> {
+    let Plan { spec, options } = plan;
+    if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
+        return Err(Failure::Error(LaunchError::WorkingDirectory { path: cwd.clone() }));
+    }
+    let env = environment(spec, options);
+    let mut extra = options.extra_arguments.clone();
+    extra.extend(launcher::history_argument(spec, &extra));
+    let mut command = spec.command(&connection.file, &extra, &env);
+    if options.launcher == Launcher::Lossless {
+        launcher::make_lossless(&mut command, spec, directory.path())
+            .map_err(|source| Failure::Error(LaunchError::PrivateDirectory { source }))?;
+    }
+    let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+    let process = ProcessSpec {
+        command,
+        env: env.into_iter().collect(),
+        cwd: options.cwd.clone(),
+        sink: options.on_output.clone(),
+    };
+    Process::spawn(&process).map_err(|source| {
+        let kernel = spec.name.clone();
+        Failure::Error(if source.kind() == std::io::ErrorKind::NotFound {
+            LaunchError::ProgramMissing { kernel, program, file: spec.dir.join("kernel.json") }
+        } else {
+            LaunchError::Spawn { kernel, program, source }
+        })
+    })
+}
+
+/// What the kernel inherits, what its kernelspec adds, what the caller sets, and who its parent is.
+fn environment(spec: &Kernelspec, options: &LaunchOptions) -> HashMap<OsString, OsString> {
+    let mut env = options.base_env.clone();
+    // On macOS it would make another Python out of the kernel's.
+    env.remove(std::ffi::OsStr::new("PYTHONEXECUTABLE"));
+    let own = spec.filled_env(&env);
+    env.extend(own);
+    for (name, value) in &options.env {
+        match value {
+            Some(value) => env.insert(name.clone(), value.clone()),
+            None => env.remove(name),
+        };
+    }
+    env.insert("JPY_PARENT_PID".into(), std::process::id().to_string().into());
+    env
+}
+
+/// Connects, and asks until the kernel has answered and its iopub is certain to reach us.
+async fn converse(
+    connection: &Connection,
+    mut watch: DirectoryWatch,
+    session: &Session,
+    received: &mpsc::UnboundedSender<Received>,
+    incoming: &mut mpsc::UnboundedReceiver<Received>,
+    connected: &Cell<bool>,
+) -> Result<(Links, Bytes), ZmqError> {
+    let mut links = Links::default();
+    for channel in Channel::ALL {
+        let stream = connect(connection, channel, &mut watch).await;
+        let kind = if channel == Channel::Iopub { SocketType::Sub } else { SocketType::Dealer };
+        let (reader, mut writer) = zmq::handshake(stream, kind, &session.id).await?;
+        if channel == Channel::Iopub {
+            writer.subscribe("").await?;
+            // Kernels that welcome subscribers do so for a topic they have not heard before, which "" may no longer
+            // be. Topics are processed in order: a welcome to this one proves that "" is live.
+            writer.subscribe(&format!("rnbexec-{}", session.id)).await?;
+        }
+        links.add(channel, reader, writer, received.clone());
+    }
+    connected.set(true);
+    let info = await_readiness(session, &links, incoming).await?;
+    Ok((links, info))
+}
+
+/// Connects as soon as the kernel listens.
+async fn connect(connection: &Connection, channel: Channel, watch: &mut DirectoryWatch) -> zmq::Stream {
+    let endpoints = connection.endpoints(channel);
+    loop {
+        let mut bound = false;
+        for endpoint in &endpoints {
+            match zmq::connect(endpoint).await {
+                Ok(stream) => return stream,
+                Err(error) => bound |= error.kind() != std::io::ErrorKind::NotFound,
+            }
+        }
+        // No event tells when a bound socket begins to listen, which is microseconds later, nor when anybody listens
+        // on a port.
+        if bound {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        } else {
+            watch.changed().await;
+        }
+    }
+}
+
+async fn await_readiness(
+    session: &Session,
+    links: &Links,
+    incoming: &mut mpsc::UnboundedReceiver<Received>,
+) -> Result<Bytes, ZmqError> {
+    let content = serde_json::to_vec(&KernelInfoRequest {}).expect("an empty struct is JSON");
+    let ask = || {
+        let frames = session.encode(&wire::fresh_id(), "kernel_info_request", Bytes::new(), content.clone());
+        links.send(Channel::Shell, frames);
+    };
+    let mut info = None;
+    let mut iopub_is_live = false;
+    ask();
+    loop {
+        let patience = if info.is_some() { IOPUB_LATE } else { ASK_AGAIN };
+        match tokio::time::timeout(patience, incoming.recv()).await {
+            Err(_) => ask(),
+            Ok(None | Some(Received::Died(_))) => return Err(ZmqError::Closed),
+            Ok(Some(Received::Frames(channel, frames))) => match (channel, session.decode(frames)) {
+                (Channel::Shell, Ok(message)) if message.header.msg_type == "kernel_info_reply" => {
+                    info = Some(message.content);
+                }
+                // Whatever comes proves that the subscription works: a welcome, the status of our request, …
+                (Channel::Iopub, Ok(_)) => iopub_is_live = true,
+                (_, Ok(_)) => {}
+                (_, Err(error)) => tracing::warn!(?channel, %error, "dropped what the starting kernel sent"),
+            },
+        }
+        if let Some(info) = info.take_if(|_| iopub_is_live) {
+            return Ok(info);
+        }
+    }
+}
