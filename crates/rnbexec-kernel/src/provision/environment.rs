@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::ProvisionError;
-use super::installer::{self, Installer};
+use super::installer::{self, CommandLine, Installer};
 use super::python::{self, Probe};
 use super::requirements::{OLDEST_PYTHON, Requirements};
 use super::{Progress, ProgressSink, ProvisionContext};
@@ -138,7 +138,7 @@ async fn make(
     let created =
         installer::run("making the environment", &create, &context.vars, dir, context.time_limit, progress)
             .await;
-    created.map_err(|error| without_venv(error, &create.program))?;
+    created.map_err(|error| explain(error, &create))?;
 
     let python = python::interpreter(dir);
     progress(Progress::Installing { requirements: requirements.len(), locked: requirements.is_locked() });
@@ -198,13 +198,19 @@ async fn choose(
     Ok(Installer::Venv { python })
 }
 
-/// `python -m venv` says on Debian that ensurepip is missing, and elsewhere that venv is: both mean one thing to do.
-fn without_venv(error: ProvisionError, python: &Path) -> ProvisionError {
+/// `python -m venv` says on Debian that ensurepip is missing, and elsewhere that venv is: both mean one thing to do. And uv
+/// says when it neither found a Python nor may or can fetch one.
+fn explain(error: ProvisionError, create: &CommandLine) -> ProvisionError {
     match error {
+        ProvisionError::Installer { tail, .. } if tail.contains("No interpreter found for") => {
+            let wanted = create.args.iter().skip_while(|arg| *arg != "--python").nth(1);
+            let wanted = wanted.map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+            ProvisionError::NoPython { wanted }
+        }
         ProvisionError::Installer { tail, .. }
             if ["ensurepip", "No module named venv"].iter().any(|needle| tail.contains(needle)) =>
         {
-            ProvisionError::NoVenv { python: python.to_owned(), tail }
+            ProvisionError::NoVenv { python: create.program.clone(), tail }
         }
         error => error,
     }
