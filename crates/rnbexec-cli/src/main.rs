@@ -1,3 +1,46 @@
-//! The `rnbexec` command line.
+//! The `rnbexec` command line: `run`, `inspect`, `kernel`, and papermill's own command line under papermill's name.
+//!
+//! The program on one screen: read the flags ([`args`]), hand them to their command, exit with its code ([`exit`]).
+//! A command first checks its flags ([`settings`]), then acts. Standard output holds only what was asked for; all else
+//! goes to standard error by way of [`console`], which lets no control sequence of a stranger through.
 
-fn main() {}
+mod args;
+mod completions;
+mod console;
+mod duration;
+mod exit;
+mod extension;
+mod failure;
+mod inspect;
+mod kernel;
+mod log;
+mod parameters;
+mod paths;
+mod progress;
+mod reporter;
+mod run;
+mod runtime;
+mod sanitise;
+mod settings;
+mod signals;
+mod sinks;
+mod streams;
+mod summary;
+mod supervise;
+mod verdict;
+mod version;
+
+use std::process::ExitCode;
+
+use args::Invocation;
+
+fn main() -> ExitCode {
+    ExitCode::from(match args::parse(std::env::args_os()) {
+        Ok(Invocation::Run(front, args)) => run::run(front, args.papermill, args.more),
+        Ok(Invocation::PapermillVersion) => version::papermill(),
+        Ok(Invocation::Inspect(args)) => inspect::inspect(*args),
+        Ok(Invocation::Kernel(command)) => kernel::kernel(command),
+        Ok(Invocation::Completions(shell)) => completions::print(shell),
+        Err(error) => args::show(&error),
+    })
+}

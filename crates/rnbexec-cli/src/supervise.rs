@@ -1,0 +1,80 @@
+//! Work that signals can stop.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+
+use rnbexec::{Cancel, CancelHandle};
+use tokio::sync::watch;
+
+use crate::signals::{Answer, Signal, Signals, answer};
+
+/// Listens to signals and passes them on.
+pub(crate) struct Supervisor {
+    signals: Signals,
+    handle: CancelHandle,
+    received: usize,
+    /// The first signal, which decides the exit code.
+    first: Option<Signal>,
+}
+
+/// The work was left undone because of this signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Abandoned(pub(crate) Signal);
+
+impl Supervisor {
+    /// From now on signals do not end the process by themselves.
+    pub(crate) fn listen() -> io::Result<(Self, Cancel)> {
+        let (handle, cancel) = Cancel::new();
+        Ok((Self { signals: Signals::listen()?, handle, received: 0, first: None }, cancel))
+    }
+
+    /// The side that asks the run to stop.
+    pub(crate) fn handle(&self) -> CancelHandle {
+        self.handle.clone()
+    }
+
+    /// The first signal that came.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        self.first
+    }
+
+    /// Work that may be dropped at any time: the first signal ends it.
+    pub(crate) async fn abandonable<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Abandoned> {
+        self.run(work, watch::Sender::new(false).subscribe()).await
+    }
+
+    /// Work that must not be dropped while `busy` holds: it is asked to stop, then to stop at once, and only the third
+    /// signal leaves it.
+    pub(crate) async fn run<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        busy: watch::Receiver<bool>,
+    ) -> Result<T, Abandoned> {
+        let mut work = pin!(work);
+        loop {
+            let signal = tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                signal = self.signals.next() => signal,
+            };
+            let first = *self.first.get_or_insert(signal);
+            let answer = answer(self.received);
+            self.received += 1;
+            match answer {
+                Answer::Raise(level) => {
+                    self.handle.raise(level);
+                    if !*busy.borrow() {
+                        return Err(Abandoned(first));
+                    }
+                    tracing::warn!("{}", if self.received == 1 { STOPPING } else { KILLING });
+                }
+                Answer::Leave => return Err(Abandoned(first)),
+            }
+        }
+    }
+}
+
+const STOPPING: &str =
+    "Stopping: the cell is interrupted, then the notebook is saved (again to kill the kernel)";
+const KILLING: &str = "Killing the kernel, then saving";
