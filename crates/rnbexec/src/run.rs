@@ -6,11 +6,14 @@ mod prepare;
 mod time;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rnbexec_kernel::{Kernel, Kernelspec, LaunchError, LaunchOptions, Launcher, ShutdownPolicy};
 use rnbexec_notebook::Notebook;
 use rnbexec_notebook::papermill::{self, CellStatus};
+use tokio::sync::mpsc;
 
 use crate::cancel::{Cancel, CancelLevel};
 use crate::outcome::TimeLimit;
@@ -22,6 +25,9 @@ use crate::{Mode, Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
 
 use cell::CellEnd;
 use time::Stamp;
+
+/// How many lines that a kernel's process wrote past the notebook may wait to be told.
+const KERNEL_LINES: usize = 256;
 
 /// Where a run tells what happens.
 type OnEvent<'a> = &'a mut (dyn FnMut(RunEvent<'_>) + Send);
@@ -46,8 +52,10 @@ pub async fn run_notebook(
     mut cancel: Cancel,
 ) -> Result<RunReport, RunError> {
     let mut attempt = 1;
+    // Standard input can be read but once, and a run in place writes over its input.
+    let mut input = None;
     loop {
-        let result = run_once(&request, services, &mut *on_event, cancel.clone()).await;
+        let result = run_once(&request, services, &mut input, &mut *on_event, cancel.clone()).await;
         let Some(cause) = retry_cause(&result).filter(|_| attempt <= request.retries) else {
             return result.map(|report| RunReport { attempts: attempt, ..report });
         };
@@ -81,11 +89,16 @@ fn pause_before(attempt: u32) -> Duration {
 async fn run_once(
     request: &RunRequest,
     services: &Services,
+    input: &mut Option<Bytes>,
     on_event: OnEvent<'_>,
     cancel: Cancel,
 ) -> Result<RunReport, RunError> {
     let mut warnings = Warnings { on_event: &mut *on_event, told: Vec::new() };
-    let bytes = prepare::read(request, services).await?;
+    let bytes = match input.take() {
+        Some(bytes) => bytes,
+        None => prepare::read(request, services).await?,
+    };
+    *input = (request.retries > 0).then(|| bytes.clone());
     let mut plan = prepare::plan(request, &bytes, &mut warnings)?;
     drop(bytes);
     let warnings = warnings.told;
@@ -99,6 +112,7 @@ async fn run_once(
     let redactor = Redactor::new(&request.secrets);
     let saver = Saver::start(services, request.output.clone(), redactor.clone());
     on_event(RunEvent::KernelStarting { name: &kernelspec.name, total_cells: plan.notebook.cells().len() });
+    let (kernel_lines, kernel_output) = mpsc::channel(KERNEL_LINES);
     let mut run = Run {
         request,
         services,
@@ -111,13 +125,14 @@ async fn run_once(
         started,
         deadline: request.limits.run.map(|limit| tokio::time::Instant::now() + limit),
         saves_now: saves_during_run(request, services),
+        kernel_output,
         first_saved: false,
         executed_cells: 0,
         touched: BTreeSet::new(),
         warnings,
     };
     run.saver.replace(&mut run.notebook);
-    match run.start(&kernelspec).await? {
+    match run.start(&kernelspec, kernel_lines).await? {
         Ok(kernel) => run.execute(kernel, &kernelspec, plan.secrets).await,
         Err(Launched::Failed(error)) => run.start_failed(error, &kernelspec).await,
         Err(Launched::Cancelled) => run.cancelled_at_start(&kernelspec).await,
@@ -172,6 +187,7 @@ async fn launch(
     kernelspec: &Kernelspec,
     request: &RunRequest,
     services: &Services,
+    kernel_lines: mpsc::Sender<String>,
     mut cancel: Cancel,
 ) -> Result<Kernel, Launched> {
     let options = LaunchOptions {
@@ -182,7 +198,14 @@ async fn launch(
         runtime_dir: services.runtime_dir.clone(),
         launcher: Launcher::Lossless,
         extra_arguments: Vec::new(),
-        on_output: None,
+        // Chatter: when nobody keeps up, lines are lost here, never the kernel's time.
+        on_output: Some(Arc::new(move |_, bytes| {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                if kernel_lines.try_send(line.to_owned()).is_err() {
+                    return;
+                }
+            }
+        })),
     };
     tokio::select! {
         launched = Kernel::launch(kernelspec, options) => launched.map_err(Launched::Failed),
@@ -205,6 +228,8 @@ struct Run<'a> {
     /// When the whole run must be over.
     deadline: Option<tokio::time::Instant>,
     saves_now: bool,
+    /// What the kernel's process wrote past the notebook.
+    kernel_output: mpsc::Receiver<String>,
     /// The output was written at least once.
     first_saved: bool,
     executed_cells: usize,
@@ -216,7 +241,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// Starts the kernel. The first save goes on meanwhile: an output that cannot be written is found out before any
     /// cell runs. A result of an earlier run is not touched before the kernel is up.
-    async fn start(&mut self, kernelspec: &Kernelspec) -> Result<Result<Kernel, Launched>, RunError> {
+    async fn start(
+        &mut self,
+        kernelspec: &Kernelspec,
+        kernel_lines: mpsc::Sender<String>,
+    ) -> Result<Result<Kernel, Launched>, RunError> {
         let cheap = |output| self.services.stores.rewrite(output) == Rewrite::Cheap;
         let at_once = self.saves_now
             && self.request.output.as_ref().is_some_and(cheap)
@@ -226,7 +255,7 @@ impl Run<'_> {
             async move { if wanted { saver.flush(Durability::Visible).await } else { Ok(()) } }
         };
         let begun = std::time::Instant::now();
-        let launching = launch(kernelspec, self.request, self.services, self.cancel.clone());
+        let launching = launch(kernelspec, self.request, self.services, kernel_lines, self.cancel.clone());
         let (launched, saved) = tokio::join!(launching, save(at_once));
         let saved = match saved {
             Ok(()) if launched.is_ok() => save(self.saves_now && !at_once).await,

@@ -297,6 +297,27 @@ impl Stores {
     }
 }
 
+/// All stores are a store as well: the one of each location, with retries.
+#[async_trait]
+impl Store for Stores {
+    async fn read(&self, location: &Location) -> Result<Bytes, StoreError> {
+        self.read(location).await
+    }
+
+    async fn write(
+        &self,
+        location: &Location,
+        parts: &[Bytes],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        self.write(location, parts, durability).await
+    }
+
+    async fn list(&self, location: &Location) -> Result<Vec<Location>, StoreError> {
+        self.list(location).await
+    }
+}
+
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stores").field("retry", &self.retry).finish_non_exhaustive()

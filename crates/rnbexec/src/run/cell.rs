@@ -130,6 +130,9 @@ impl Run<'_> {
                     // Serializing a huge half-done cell must not eat the run either.
                     autosave_at = self.autosave().map(|every| Instant::now() + every.max(begun.elapsed() * 9));
                 }
+                Some(line) = self.kernel_output.recv() => {
+                    (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
+                }
                 // Last: a flood of messages must not starve the limits above.
                 event = execution.next() => match event {
                     KernelEvent::Iopub(message) => self.record(&message, &mut execution),

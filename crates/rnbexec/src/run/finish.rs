@@ -14,7 +14,7 @@ use crate::redact::Redactor;
 use crate::request::OnError;
 use crate::save::Saver;
 use crate::store::StoreError;
-use crate::{Outcome, RunError, RunReport, RunRequest, Services};
+use crate::{Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
 
 /// Writes a notebook that was only parameterized.
 pub(super) async fn prepared_only(
@@ -101,6 +101,9 @@ impl Run<'_> {
 
     /// Writes how the run ended into the notebook and hands it to the saver.
     fn complete(&mut self, outcome: &Outcome) -> std::time::Duration {
+        while let Ok(line) = self.kernel_output.try_recv() {
+            (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
+        }
         let now = Stamp::now(self.services);
         let duration = now.since(self.started);
         let exception = !matches!(outcome, Outcome::Completed);
