@@ -16,7 +16,7 @@
 //!
 //! # Promises
 //! - An environment is keyed by all that goes into it (requirements, Python versions, platform). A change makes a new one.
-//! - A half-made one is never used; two processes that want the same one make it once. See [`environment`].
+//! - A half-made one is never used; two processes that want the same one make it once (see `provision/environment.rs`).
 //! - Where every requirement is pinned by hash, nothing else can get in.
 //! - Looking up a finished environment starts no process and takes a few file look-ups. If its Python went away or was
 //!   upgraded, it is made again.

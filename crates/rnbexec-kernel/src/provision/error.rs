@@ -151,7 +151,7 @@ impl ProvisionError {
             Self::HashMismatch { .. } => {
                 "the index serves other files than those that were locked: do not trust them, or lock again".into()
             }
-            Self::DiskFull { path } => format!("free space, or move {} to a larger disk", path.display()),
+            Self::DiskFull { path } => format!("free space there ({}), or give rnbexec a data folder on a larger disk", path.display()),
             Self::TimedOut { .. } => "try again: what was downloaded is kept".into(),
             Self::Requirements(_) => {
                 "lock them into one file: uv pip compile --generate-hashes requirements.in -o requirements.txt".into()

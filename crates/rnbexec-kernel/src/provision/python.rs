@@ -25,6 +25,9 @@ const NAMES: &[&str] = &[
     "python",
 ];
 
+/// How many characters of a failed interpreter's last line are told.
+const LAST_WORDS: usize = 100;
+
 /// How long an interpreter may take to say what it is.
 const PROBE_LIMIT: Duration = Duration::from_mins(1);
 
@@ -77,7 +80,9 @@ pub(super) async fn probe(
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+        let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+        // What is no Python may repeat the whole probe as the name of a file it cannot find.
+        let last: String = last.chars().take(LAST_WORDS).collect();
         return Ok(Err(format!("{}: {last}", describe(output.status))));
     }
     // A site customisation may print first: the answer is the last line.
