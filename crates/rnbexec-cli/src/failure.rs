@@ -60,7 +60,7 @@ impl Failure {
     fn text(&self) -> String {
         let mut text = String::new();
         let mut part = |name: &str, body: &str| {
-            writeln!(text, "{name}: {}", body.trim_end().replace('\n', "\n    "))
+            writeln!(text, "{name}: {}", body.trim_end().replace('\n', "\n    ").replace("\n    \n", "\n\n"))
                 .expect("writing to a String does not fail");
         };
         part("error", &self.what);

@@ -5,11 +5,13 @@ use rnbexec::store::Location;
 use rnbexec_notebook::Notebook;
 use rnbexec_notebook::inspect::{Inspection, inspect_for};
 
-use crate::args::{Front, InspectArgs, Level, PapermillArgs, ParameterArgs};
+use crate::args::{self, Front, InspectArgs, Level, PapermillArgs, ParameterArgs};
 use crate::console::{self, Console};
 use crate::failure::Failure;
 use crate::parameters::{self, InjectedPaths};
 use crate::paths::{Filler, Source};
+use crate::settings::NO_NOTEBOOK;
+use crate::streams::Streams;
 use crate::supervise::{Abandoned, Supervisor};
 use crate::{exit, log, runtime, verdict};
 
@@ -44,6 +46,9 @@ pub(crate) fn inspect(args: InspectArgs) -> u8 {
 
 /// `--help-notebook` among the options of a run. A notebook that is not named is the one on standard input.
 pub(crate) fn help_notebook(front: Front, args: PapermillArgs) -> u8 {
+    if args.notebook.is_none() && !Streams::of_process().stdin_is_pipe {
+        return args::show(&args::usage_error(front, NO_NOTEBOOK));
+    }
     show(Wanted {
         notebook: args.notebook.filter(|path| !path.is_empty()).unwrap_or_else(|| "-".to_owned()),
         parameters: args.parameters,

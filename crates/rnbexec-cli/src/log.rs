@@ -47,23 +47,34 @@ impl<S: Subscriber> Layer<S> for Messages {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = Line::default();
         event.record(&mut line);
-        self.0.line(&line.0);
+        self.0.line(&line.text());
     }
 }
 
-/// The message, then the other fields as `name=value`.
+/// The parts of an event: `message: error (name=value, …)`.
 #[derive(Default)]
-struct Line(String);
+struct Line {
+    message: String,
+    error: String,
+    others: String,
+}
 
 impl Line {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let written = if field.name() == "message" {
-            self.0.insert_str(0, &value.to_string());
-            Ok(())
-        } else {
-            write!(self.0, " {}={value}", field.name())
+        let written = match field.name() {
+            "message" => write!(self.message, "{value}"),
+            "error" => write!(self.error, ": {value}"),
+            name => {
+                let separator = if self.others.is_empty() { "" } else { ", " };
+                write!(self.others, "{separator}{name}={value}")
+            }
         };
         written.expect("writing to a String does not fail");
+    }
+
+    fn text(self) -> String {
+        let Self { message, error, others } = self;
+        if others.is_empty() { message + &error } else { format!("{message}{error} ({others})") }
     }
 }
 
@@ -96,6 +107,17 @@ mod tests {
             assert!(!shows(Level::Error, target, At::WARN) && shows(Level::Error, target, At::ERROR));
             assert!(!shows(Level::Critical, target, At::ERROR));
         }
+    }
+
+    #[test]
+    fn an_event_is_its_message_then_its_error_then_its_other_fields() {
+        let line = Line {
+            message: "trying again".to_owned(),
+            error: ": refused".to_owned(),
+            others: "attempt=1, wait=1s".to_owned(),
+        };
+        assert_eq!(line.text(), "trying again: refused (attempt=1, wait=1s)");
+        assert_eq!(Line { message: "only this".to_owned(), ..Line::default() }.text(), "only this");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) struct Reporter {
     console: Console,
     level: Level,
     log_output: bool,
+    show_environment: bool,
     progress: Progress,
     sinks: Sinks,
     /// Stops the run when what its cells print cannot be written where it should go.
@@ -32,6 +33,7 @@ impl Reporter {
             console,
             level: shown.level,
             log_output: shown.log_output,
+            show_environment: shown.environment,
             sinks: Sinks::new(shown.stdout_file.clone(), shown.stderr_file.clone()),
             cancel,
             broken_sink: None,
@@ -54,7 +56,7 @@ impl Reporter {
     pub(crate) fn tell(&mut self, event: RunEvent<'_>) {
         match event {
             RunEvent::Warning(warning) => tracing::warn!("{warning}"),
-            RunEvent::Environment(line) => tracing::info!("{line}"),
+            RunEvent::Environment(line) if self.show_environment => self.console.line(line),
             RunEvent::KernelStarting { name, total_cells } => {
                 self.kernel_starts.send_replace(true);
                 tracing::info!("Executing notebook with kernel: {name}");
@@ -86,6 +88,8 @@ impl Reporter {
             RunEvent::Retrying { attempt, cause } => {
                 self.kernel_starts.send_replace(false);
                 self.progress.stop();
+                // The cause may go on with a dead kernel's last words.
+                let cause = cause.lines().next().unwrap_or_default();
                 tracing::warn!("Beginning again (attempt {attempt}): {cause}");
             }
             // An event of a later version is no reason to fail.

@@ -8,7 +8,7 @@ use crate::console::{self, Console};
 use crate::failure::Failure;
 use crate::paths::{Filler, Source};
 use crate::reporter::{Reporter, seconds};
-use crate::settings::{Refused, Settings};
+use crate::settings::{Places, Refused, Settings};
 use crate::streams::Streams;
 use crate::summary::{self, Summary};
 use crate::supervise::{Abandoned, Supervisor};
@@ -20,23 +20,24 @@ pub(crate) fn run(front: Front, args: PapermillArgs, more: MoreArgs) -> u8 {
         return inspect::help_notebook(front, args);
     }
     let console = Console::stderr();
-    let json = more.json;
-    let settings = match Settings::check(args, more, Streams::of_process(), |name| std::env::var_os(name)) {
+    let PapermillArgs { notebook, output, .. } = &args;
+    let places = match Places::decide(notebook.clone(), output.clone(), Streams::of_process()) {
+        Ok(places) => places,
+        Err(problem) => return args::show(&args::usage_error(front, problem)),
+    };
+    let mut told = Told {
+        json: more.json,
+        input: parameters::without_secrets(&places.input),
+        output: parameters::without_secrets(&places.output),
+        to_stdout: places.to_stdout(),
+    };
+    let settings = match Settings::check(places, args, more, |name| std::env::var_os(name)) {
         Ok(settings) => settings,
         Err(Refused::Usage(problem)) => return args::show(&args::usage_error(front, &problem)),
-        Err(Refused::Failure(failure)) => {
-            let told = Told { json, input: String::new(), output: String::new(), to_stdout: false };
-            return told.end(&console, &End::Undone(failure));
-        }
+        Err(Refused::Failure(failure)) => return told.end(&console, &End::Undone(failure)),
     };
     log::init(&console, settings.show.level);
     runtime::block_on(&console, async {
-        let mut told = Told {
-            json,
-            input: parameters::without_secrets(&settings.places.input),
-            output: parameters::without_secrets(&settings.places.output),
-            to_stdout: settings.places.output == "-",
-        };
         let end = Box::pin(attempt(settings, &console, &mut told)).await.unwrap_or_else(End::Undone);
         told.end(&console, &end)
     })

@@ -18,6 +18,9 @@ use crate::failure::Failure;
 use crate::parameters::{self, InjectedPaths};
 use crate::streams::Streams;
 
+/// What is said when no notebook is named and none comes through a pipe.
+pub(crate) const NO_NOTEBOOK: &str = "the following required argument was not provided: <NOTEBOOK_PATH>";
+
 /// A run as it was asked for, before its parameters are read and its paths are filled in.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -43,6 +46,8 @@ pub(crate) struct Shown {
     /// `None` when it was not said.
     pub(crate) progress_bar: Option<bool>,
     pub(crate) log_output: bool,
+    /// How a kernel's environment is being made is told even where other messages are not: it takes its time.
+    pub(crate) environment: bool,
     pub(crate) stdout_file: Option<PathBuf>,
     pub(crate) stderr_file: Option<PathBuf>,
 }
@@ -88,7 +93,7 @@ impl Places {
         let given = |path: Option<String>| path.filter(|path| !path.is_empty());
         let piped = streams.stdin_is_pipe;
         if notebook.is_none() && !piped {
-            return Err("the following required argument was not provided: <NOTEBOOK_PATH>");
+            return Err(NO_NOTEBOOK);
         }
         let (notebook, output) = (given(notebook), given(output));
         if output.is_none() && !piped && streams.stdout_is_terminal {
@@ -103,7 +108,8 @@ impl Places {
         })
     }
 
-    fn to_stdout(&self) -> bool {
+    /// Whether the notebook goes to standard output, as far as the typed path tells.
+    pub(crate) fn to_stdout(&self) -> bool {
         self.output == "-"
     }
 }
@@ -111,14 +117,13 @@ impl Places {
 impl Settings {
     /// Checks the flags of a run against each other.
     pub(crate) fn check(
+        places: Places,
         args: PapermillArgs,
         more: MoreArgs,
-        streams: Streams,
         variable: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, Refused> {
-        let PapermillArgs { notebook, output, parameters, inject, kernel, run, output_options: out } = args;
-        let places = Places::decide(notebook, output, streams)
-            .map_err(|problem| Refused::Usage(problem.to_owned()))?;
+        let PapermillArgs { notebook: _, output: _, parameters, inject, kernel, run, output_options: out } =
+            args;
         let stdout = std::path::Path::new("-");
         if places.to_stdout()
             && [&out.stdout_file, &out.stderr_file].iter().any(|file| file.as_deref() == Some(stdout))
@@ -185,6 +190,7 @@ impl Settings {
             level: if to_stdout && out.log_level == Level::Info { Level::Error } else { out.log_level },
             progress_bar: out.progress_bar(),
             log_output: out.log_output(),
+            environment: out.log_level <= Level::Info,
             stdout_file: out.stdout_file,
             stderr_file: out.stderr_file,
         };

@@ -74,7 +74,7 @@ impl<'a> Summary<'a> {
             output: run.output,
             kernel: report.and_then(|report| report.kernel.as_deref()),
             attempts: report.map_or(1, |report| report.attempts),
-            duration: report.map(|report| report.duration.as_secs_f64()),
+            duration: report.map(|report| (report.duration.as_secs_f64() * 1e6).round() / 1e6),
             cells: report.map(|report| Cells { total: report.total_cells, executed: report.executed_cells }),
             failed_cell: report.and_then(|report| failed_cell(&report.outcome)),
             error: run.failure.map(|failure| Error {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rnbexec::store::{StoreError, StoreErrorKind};
 use rnbexec::{CellError, Outcome, RunError, TimeLimit};
-use rnbexec_kernel::provision::ProvisionError;
+use rnbexec_kernel::provision::{ProvisionError, SHIPPED_KERNELS};
 use rnbexec_kernel::{DeathCause, Kernelspec, KernelspecError, LaunchError};
 
 use crate::exit;
@@ -45,7 +45,7 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: &str)
             };
             let advice = match death.cause {
                 DeathCause::OutOfMemory { .. } => "give it more memory, or let the cell hold less at a time",
-                _ => "--retries N begins again when a kernel dies",
+                _ => "`rnbexec run --retries N` begins again when a kernel dies",
             };
             failure.help(format!("{advice}; {so_far}"))
         }
@@ -63,7 +63,7 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: &str)
                     (exit::FAILURE, "name a folder that exists with --cwd")
                 }
                 LaunchError::Timeout { .. } => (exit::TRY_AGAIN, "--start-timeout gives it more time"),
-                _ => (exit::TRY_AGAIN, "--retries N begins again when a kernel does not start"),
+                _ => (exit::TRY_AGAIN, "`rnbexec run --retries N` begins again when a kernel does not start"),
             };
             Failure::because("the kernel did not start", error.as_ref())
                 .code(code)
@@ -120,9 +120,16 @@ pub(crate) fn of_error(error: &RunError, kernels: impl FnOnce() -> Vec<Kernelspe
             } else {
                 listing(&kernels)
             };
-            failure.help(format!(
-                "make it: rnbexec kernel install {name} [--requirements FILE]; or choose another with -k\n{known}"
-            ))
+            let ours = name == "python3" || SHIPPED_KERNELS.iter().any(|kernel| kernel.name == name);
+            let make = if ours {
+                format!("`rnbexec kernel install {name}` makes it")
+            } else {
+                format!(
+                    "install it by its own instructions (`rnbexec kernel install {name} --requirements FILE` makes a \
+                     Python one), or choose another with -k"
+                )
+            };
+            failure.help(format!("{make}\n{known}"))
         }
         RunError::Kernelspec(_) => failure.help("repair that kernelspec, remove it, or choose another kernel with -k"),
         RunError::Environment(source) => of_provision(failure, source),
@@ -162,7 +169,9 @@ fn store_help(error: &StoreError) -> Option<String> {
             StoreErrorKind::NotFound => "check the path",
             StoreErrorKind::PermissionDenied => "ask for the permission, or choose another place",
             StoreErrorKind::Unauthenticated { hint } => return Some(hint.clone()),
-            StoreErrorKind::Unavailable { .. } => "try again later; --retries N does",
+            StoreErrorKind::Unavailable { .. } => {
+                "try again later, as `rnbexec run --retries N` does by itself"
+            }
             StoreErrorKind::NotWritable { .. } | StoreErrorKind::ReadOnly => "choose another output",
             StoreErrorKind::NoSpace => "make room, or choose another output",
             StoreErrorKind::InvalidLocation { .. }

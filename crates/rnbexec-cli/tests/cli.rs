@@ -103,3 +103,47 @@ fn completions_are_printed() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("rnbexec"));
 }
+
+#[test]
+fn without_a_notebook_and_a_pipe_there_is_nothing_to_show() {
+    let output = rnbexec(&["run", "--help-notebook"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("NOTEBOOK_PATH"), "{}", stderr(&output));
+}
+
+/// A run that waits for a notebook on standard input, and tells on standard error that it does.
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_a_run_that_waits_for_its_notebook() {
+    use std::io::{BufRead as _, BufReader};
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rnbexec"))
+        .args(["run", "-", "/nowhere/o.ipynb"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert_eq!(first, "Input Notebook:  -");
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let said: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(143), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("error: stopped by SIGTERM")), "{said:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_of_standard_output_that_goes_away_is_no_panic() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rnbexec"))
+        .args(["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stderr(&output), "");
+}

@@ -23,7 +23,9 @@ fn pair(input: &str, output: &str) -> (String, String) {
 fn check(arguments: &[&str]) -> Result<Settings, Refused> {
     let line = ["rnbexec", "run"].iter().chain(arguments).map(OsString::from);
     let Ok(Invocation::Run(_, args)) = args::parse(line) else { panic!("{arguments:?}") };
-    Settings::check(args.papermill, args.more, CRON, |_| None)
+    let PapermillArgs { notebook, output, .. } = &args.papermill;
+    let places = Places::decide(notebook.clone(), output.clone(), CRON).unwrap();
+    Settings::check(places, args.papermill, args.more, |_| None)
 }
 
 fn request(arguments: &[&str]) -> RunRequest {
@@ -198,7 +200,8 @@ fn variables_and_times_must_be_well_formed() {
 fn one_name_is_not_a_parameter_and_a_secret() {
     let line = ["rnbexec", "run", "i", "o", "--secret", "x=env:X"].map(OsString::from);
     let Ok(Invocation::Run(_, args)) = args::parse(line) else { panic!() };
-    let settings = Settings::check(args.papermill, args.more, CRON, |_| Some("hunter22".into())).unwrap();
+    let places = Places { input: "i".to_owned(), output: "o".to_owned() };
+    let settings = Settings::check(places, args.papermill, args.more, |_| Some("hunter22".into())).unwrap();
     let mut parameters = Parameters::default();
     assert!(settings.refuse_clash(&parameters).is_ok());
     parameters.insert("x", "1");
