@@ -7,6 +7,7 @@
 //! - [`program`]: the built command line, started in a world of its own.
 //! - [`saved`]: a saved notebook as a test looks at it.
 //! - [`scratch`]: a temporary folder with that world's environment, and who is still alive in it.
+//! - [`servers`]: the servers that the stores are tested against.
 //! - [`wait`]: waiting for a state with a deadline.
 //!
 //! A test whose witness is missing fails with the reason; it never passes by doing nothing.
@@ -18,6 +19,7 @@ pub mod oracle;
 pub mod program;
 pub mod saved;
 pub mod scratch;
+pub mod servers;
 pub mod wait;
 
 pub use book::Book;
