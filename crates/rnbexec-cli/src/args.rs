@@ -42,7 +42,7 @@ pub(crate) struct Rnbexec {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a notebook and save the executed copy
-    #[command(after_help = run_after_help())]
+    #[command(override_usage = RUN_USAGE, after_help = run_after_help())]
     Run(Box<RunArgs>),
     /// Show the parameters a notebook takes
     #[command(
@@ -72,6 +72,7 @@ enum Command {
     name = "papermill",
     args_override_self = true,
     disable_version_flag = true,
+    override_usage = PAPERMILL_USAGE,
     about = "Executes a notebook: takes a source notebook, applies parameters to it, executes it with its kernel, and \
              saves the executed copy",
     after_help = "NOTEBOOK_PATH and OUTPUT_PATH may be `-` for standard input and output, or be left out between pipes."
@@ -236,7 +237,8 @@ pub(crate) struct MoreArgs {
     #[arg(long, value_name = "NAME=env:VAR|file:PATH", help_heading = "Parameters")]
     #[arg(allow_hyphen_values = true)]
     pub(crate) secret: Vec<String>,
-    /// What to do about a parameter the notebook does not define
+    /// What to do about a parameter the notebook does not define: say so and inject it as papermill does, or run
+    /// nothing
     #[arg(long, value_enum, value_name = "ACTION", help_heading = "Parameters")]
     #[arg(overrides_with = "strict_parameters")]
     pub(crate) unknown_parameters: Option<Unknown>,
@@ -353,9 +355,7 @@ pub(crate) enum Level {
 /// What to do about a parameter the notebook does not define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Unknown {
-    /// Say so and inject it, as papermill does
     Warn,
-    /// Run nothing and exit with 1
     Error,
 }
 
@@ -460,6 +460,9 @@ pub(crate) fn show(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(exit::USAGE)
 }
 
+const RUN_USAGE: &str = "rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
+const PAPERMILL_USAGE: &str = "papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
+
 /// Which command line a run came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Front {
@@ -470,11 +473,11 @@ pub(crate) enum Front {
 }
 
 impl Front {
-    /// The usage line that `--help-notebook` begins with.
+    /// What the usage line that `--help-notebook` begins with says.
     pub(crate) fn usage(self) -> &'static str {
         match self {
-            Self::Run => "Usage: rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]",
-            Self::Papermill => "Usage: papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]",
+            Self::Run => RUN_USAGE,
+            Self::Papermill => PAPERMILL_USAGE,
         }
     }
 }

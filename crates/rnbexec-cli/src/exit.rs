@@ -28,15 +28,9 @@ pub(crate) const TERMINATED: u8 = 143;
 /// Every code with its meaning, as the help shows it.
 pub(crate) const TABLE: &[(u8, &str)] = &[
     (SUCCESS, "success (a cell that ends the notebook with sys.exit(0) included)"),
-    (
-        FAILURE,
-        "the notebook failed or the request cannot be done: a cell raised or took too long, bad input, missing kernel, output not writable",
-    ),
+    (FAILURE, "the notebook failed, or the request cannot be done (bad input, missing kernel, …)"),
     (USAGE, "the command line is wrong"),
-    (
-        TRY_AGAIN,
-        "try again: the kernel did not start, its environment could not be made, or storage is unavailable",
-    ),
+    (TRY_AGAIN, "try again: the kernel did not start, or the network or storage is unavailable"),
     (TIMED_OUT, "the whole run took longer than --timeout"),
     (HANGUP, "stopped because the terminal went away (SIGHUP)"),
     (INTERRUPTED, "stopped by Ctrl-C (SIGINT)"),

@@ -130,7 +130,7 @@ fn tell(wanted: &Wanted, notebook: &Notebook) -> Result<u8, Failure> {
         Form::JsonSchema => (schema(&inspection), exit::SUCCESS),
         Form::Text(front) => {
             let path = parameters::without_secrets(&wanted.notebook);
-            let text = inspection.help_text(&format!("{}\n", front.usage()), &path);
+            let text = inspection.help_text(&format!("Usage: {}\n", front.usage()), &path);
             let code = if inspection.has_parameters_cell { exit::SUCCESS } else { exit::FAILURE };
             (console::for_stdout(text), code)
         }

@@ -78,7 +78,7 @@ async fn install(command: KernelInstall) -> Result<(), Failure> {
     };
     let context = Services::from_process().environments;
     let request = InstallRequest { name, source, display_name, replace };
-    let mut progress = |progress: Progress| tracing::info!("{}", in_words(&progress));
+    let mut progress = tell;
     let kernel = supervised(provision::install(&context, request, &mut progress)).await?;
     let python = kernel.python_version.map_or_else(String::new, |version| format!(", Python {version}"));
     tracing::info!("Installed the kernel {} ({} packages{python})", kernel.name, kernel.packages.len());
@@ -90,7 +90,7 @@ async fn install(command: KernelInstall) -> Result<(), Failure> {
 
 async fn remove(name: String) -> Result<(), Failure> {
     let context = Services::from_process().environments;
-    let mut progress = |progress: Progress| tracing::info!("{}", in_words(&progress));
+    let mut progress = tell;
     let kernel = supervised(provision::remove(&context, &name, &mut progress)).await?;
     tracing::info!("Removed the kernel {} and its environment {}", kernel.name, kernel.environment.display());
     Ok(())
@@ -127,6 +127,19 @@ fn script(file: &std::path::Path) -> Result<ScriptMetadata, Failure> {
             .help("a notebook carries them in a code cell, as a PEP 723 block: # /// script … # ///")),
         Err(error) => Err(Failure::because(unreadable(), &error)),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the provisioner hands it over")]
+fn tell(progress: Progress) {
+    match &progress {
+        Progress::Line(line) if is_chatter(line) => tracing::debug!("{line}"),
+        _ => tracing::info!("{}", in_words(&progress)),
+    }
+}
+
+/// What an installer says of packages that are for other platforms or that it knows already: nothing to look at.
+pub(crate) fn is_chatter(line: &str) -> bool {
+    line.starts_with("Ignoring ") || line.starts_with("Requirement already satisfied")
 }
 
 fn in_words(progress: &Progress) -> String {

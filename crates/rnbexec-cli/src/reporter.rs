@@ -7,6 +7,7 @@ use rnbexec::{CancelHandle, CancelLevel, RunEvent};
 use crate::args::Level;
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::kernel::is_chatter;
 use crate::progress::{Progress, Show};
 use crate::settings::Shown;
 use crate::sinks::Sinks;
@@ -56,7 +57,9 @@ impl Reporter {
     pub(crate) fn tell(&mut self, event: RunEvent<'_>) {
         match event {
             RunEvent::Warning(warning) => tracing::warn!("{warning}"),
-            RunEvent::Environment(line) if self.show_environment => self.console.line(line),
+            RunEvent::Environment(line) if self.show_environment && !is_chatter(line) => {
+                self.console.line(line);
+            }
             RunEvent::KernelStarting { name, total_cells } => {
                 self.kernel_starts.send_replace(true);
                 tracing::info!("Executing notebook with kernel: {name}");
@@ -84,7 +87,8 @@ impl Reporter {
                 tracing::debug!("cell {} took {}", index + 1, seconds(duration));
                 self.progress.advance();
             }
-            RunEvent::KernelOutput { line } => tracing::info!("[kernel] {line}"),
+            // ipykernel shows what bypasses it (a child process that prints) in the cell as well.
+            RunEvent::KernelOutput { line } => tracing::debug!("[kernel] {line}"),
             RunEvent::Retrying { attempt, cause } => {
                 self.kernel_starts.send_replace(false);
                 self.progress.stop();

@@ -41,7 +41,7 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: &str)
             let failure = if death.stderr_tail.trim().is_empty() {
                 failure
             } else {
-                failure.cause(format!("its last words were\n{}", death.stderr_tail.trim_end()))
+                failure.cause(format!("its last words were\n{}", shortened(death.stderr_tail.trim_end())))
             };
             let advice = match death.cause {
                 DeathCause::OutOfMemory { .. } => "give it more memory, or let the cell hold less at a time",
@@ -188,6 +188,20 @@ fn with_help(failure: Failure, help: Option<String>) -> Failure {
     match help {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+/// The first and the last lines of a long text: a crash says what it is first, a Python exception last.
+fn shortened(text: &str) -> String {
+    let (head, tail) = (8, 16);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len().checked_sub(head + tail) {
+        None | Some(0) => text.to_owned(),
+        Some(left_out) => {
+            let (first, rest) = lines.split_at(head);
+            let (_, last) = rest.split_at(left_out);
+            format!("{}\n({left_out} lines left out)\n{}", first.join("\n"), last.join("\n"))
+        }
     }
 }
 

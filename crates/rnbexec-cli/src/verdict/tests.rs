@@ -96,6 +96,18 @@ fn a_dead_kernel_is_told_with_its_cause_and_last_words() {
 }
 
 #[test]
+fn long_last_words_keep_their_begin_and_their_end() {
+    let words: Vec<String> = (1..=30).map(|line| format!("line {line}")).collect();
+    let short = shortened(&words.join("\n"));
+    assert!(
+        short.starts_with("line 1\n") && short.contains("line 8\n(6 lines left out)\nline 15\n"),
+        "{short}"
+    );
+    assert!(short.ends_with("line 30"));
+    assert_eq!(shortened("one\ntwo"), "one\ntwo");
+}
+
+#[test]
 fn a_time_limit_is_told_with_how_to_allow_more() {
     let cell = of_outcome(&timed_out(TimeLimit::Cell), None, "o").unwrap();
     assert_eq!(cell.what, "cell 2 took longer than 2 s");
