@@ -109,11 +109,6 @@ pub fn format_path_with(
     Ok(path)
 }
 
-/// Whether the path has fields: whether it changes when it is filled in.
-pub fn is_template(path: &str) -> bool {
-    path.contains(['{', '}'])
-}
-
 fn syntax(what: impl Into<String>) -> TemplateError {
     TemplateError::Syntax { what: what.into() }
 }

@@ -120,13 +120,19 @@ fn python_repr(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let scientific = format!("{value:e}");
+    // Of the shortest spellings Python takes the nearest, and of two that are equally near the even one. Rust need not, so
+    // its own only says how many digits there are. (Just above a power of two the nearest may not read back.)
+    let shortest = format!("{value:e}");
+    let precision = shortest.bytes().take_while(|&byte| byte != b'e').filter(u8::is_ascii_digit).count() - 1;
+    let nearest = format!("{value:.precision$e}");
+    let reads_back = nearest.parse() == Ok(value);
+    let scientific = if reads_back { &nearest } else { &shortest };
     let (mantissa, exponent) = scientific.split_once('e').expect("`{:e}` always writes an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent of a float is a small integer");
     if (-4..16).contains(&exponent) {
-        // Without an exponent Rust writes the same digits, only without the `.0` of a whole number.
-        let plain = value.to_string();
-        return if plain.contains('.') { plain } else { plain + ".0" };
+        let decimals = i32::try_from(precision).expect("a float has at most 17 digits") - exponent;
+        let decimals = usize::try_from(decimals).unwrap_or(0).max(1);
+        return if reads_back { format!("{value:.decimals$}") } else { format!("{value:?}") };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())

@@ -42,12 +42,7 @@ pub fn infer_scalar(text: &str) -> Json {
 /// As CPython does before it reads a number: the ends lose their white space, decimal digits of every script become ASCII. Other
 /// characters stay, and make the text no number.
 fn to_ascii_digits(text: &str) -> String {
-    if text.is_ascii() {
-        return text.trim_matches(|c: char| matches!(c, '\t'..='\r' | ' ')).to_owned();
-    }
-    // Only beside characters that are not ASCII does Python take the information separators for space.
-    let python_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
-    text.trim_matches(python_space).chars().map(|c| decimal_digit(c).unwrap_or(c)).collect()
+    text.trim().chars().map(|c| decimal_digit(c).unwrap_or(c)).collect()
 }
 
 /// The ASCII digit of the same value, for a decimal digit of any script.

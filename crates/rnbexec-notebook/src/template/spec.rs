@@ -178,8 +178,9 @@ impl Spec {
     }
 
     fn character(&self, number: &Number) -> Result<String, String> {
-        if self.sign.is_some() || self.precision.is_some() || self.alternate || self.grouping.is_some() {
-            return Err("format code 'c' takes no sign, precision, grouping or '#'".to_owned());
+        let plain = self.sign.is_none() && !self.no_negative_zero && !self.alternate;
+        if !plain || self.precision.is_some() || self.grouping.is_some() {
+            return Err("format code 'c' takes no sign, z, '#', grouping or precision".to_owned());
         }
         let c = number.as_u64().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
         let c = c.ok_or_else(|| "%c arg not in range(0x110000)".to_owned())?;
