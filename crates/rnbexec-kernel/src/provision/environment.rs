@@ -11,6 +11,7 @@
 //! record inside is written last and atomically: a process that dies half-way leaves a folder that the next one removes
 //! and makes anew. The lock is the operating system's, so it ends with the process that holds it.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -189,7 +190,9 @@ async fn choose(
             Some(python) => python.display().to_string(),
             None => wanted.to_string().replace(' ', ""),
         };
-        return Ok(Installer::Uv { uv, python });
+        let compile =
+            context.vars.get(OsStr::new("PYTHONDONTWRITEBYTECODE")).is_some_and(|set| !set.is_empty());
+        return Ok(Installer::Uv { uv, python, compile });
     }
     let python = match &context.python {
         Some(python) => python.clone(),

@@ -16,12 +16,14 @@ use super::{Progress, ProgressSink};
 /// Lines of an installer's output that an error carries.
 const TAIL_LINES: usize = 20;
 
-/// Variables that would make an installer build into, or read from, somewhere else than the new environment.
+/// Variables that would make an installer build into, or read from, somewhere else than the new environment, or leave
+/// something out of it.
 const MISLEADING: &[&str] = &[
     "PYTHONHOME",
     "PYTHONPATH",
     "PYTHONUSERBASE",
     "PYTHONEXECUTABLE",
+    "PYTHONDONTWRITEBYTECODE",
     "__PYVENV_LAUNCHER__",
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
@@ -45,7 +47,10 @@ const MISLEADING: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Installer {
     /// uv; it finds a Python (the given one, or by version) and fetches one if there is none.
-    Uv { uv: PathBuf, python: String },
+    ///
+    /// Unlike pip it leaves compiling to the first import. Where `PYTHONDONTWRITEBYTECODE` is set, as in many containers, every
+    /// run would compile again (pandas and matplotlib: three seconds), so there it has to `compile` at once.
+    Uv { uv: PathBuf, python: String, compile: bool },
     /// A Python's own venv and pip.
     Venv { python: PathBuf },
 }
@@ -75,7 +80,7 @@ impl Installer {
     /// Makes the empty environment.
     pub(super) fn create(&self, dir: &Path) -> CommandLine {
         match self {
-            Self::Uv { uv, python } => CommandLine::new(
+            Self::Uv { uv, python, .. } => CommandLine::new(
                 uv,
                 [
                     "venv".as_ref(),
@@ -106,6 +111,9 @@ impl Installer {
                 "--disable-pip-version-check".as_ref(),
             ],
         };
+        if let Self::Uv { compile: true, .. } = self {
+            args.push("--compile-bytecode".as_ref());
+        }
         if requirements.is_locked() {
             args.push("--require-hashes".as_ref());
         }
@@ -262,10 +270,17 @@ mod tests {
 
     #[test]
     fn uv_makes_and_fills_an_environment() {
-        let uv = Installer::Uv { uv: "/bin/uv".into(), python: ">=3.10".into() };
+        let uv = Installer::Uv { uv: "/bin/uv".into(), python: ">=3.10".into(), compile: false };
         assert_eq!(text(&uv.create("/d/e".as_ref())), "/bin/uv venv --no-project --python >=3.10 /d/e");
         let line = uv.install("/d/e/bin/python".as_ref(), "/d/e.txt".as_ref(), &Requirements::ipykernel());
         assert_eq!(text(&line), "/bin/uv pip install --python /d/e/bin/python --require-hashes -r /d/e.txt");
+    }
+
+    #[test]
+    fn uv_compiles_where_python_may_not() {
+        let uv = Installer::Uv { uv: "/bin/uv".into(), python: ">=3.10".into(), compile: true };
+        let line = uv.install("/e/bin/python".as_ref(), "/e.txt".as_ref(), &Requirements::ipykernel());
+        assert!(text(&line).contains(" --compile-bytecode "), "{}", text(&line));
     }
 
     #[test]
