@@ -1,9 +1,10 @@
 //! Which parameters a notebook has: what its first cell tagged `parameters` defines.
 //!
-//! Source: papermill 2.7.0 `inspection` and `translators.PythonTranslator.inspect`. Whatever papermill's line pattern finds is found with
-//! the same name, type, default and help; and beyond that `int | None`, `Literal['x']`, `typing.List[str]`, values that hold `=` or
-//! `#`, values of several lines, several statements on a line. Only Python is understood; of other languages the inspection says
-//! so in [`Inspection::warnings`], as papermill does.
+//! Source: papermill 2.7.0 `inspection` and `translators.PythonTranslator.inspect`. Whatever papermill's line
+//! pattern finds is found with the same name, type, default and help; and beyond that `int | None`,
+//! `Literal['x']`, `typing.List[str]`, values that hold `=` or `#`, values of several lines, several statements
+//! on a line. Only Python is understood; of other languages the inspection says so in [`Inspection::warnings`],
+//! as papermill does.
 
 mod annotation;
 mod literal;
@@ -143,8 +144,8 @@ impl Inspection {
 
     /// A JSON Schema (2020-12) of the object that the parameters are.
     ///
-    /// Types come from the annotations, else from the default value. What cannot be said in JSON is not constrained; its Python type
-    /// stands in `x-python-type`.
+    /// Types come from the annotations, else from the default value. What cannot be said in JSON is not
+    /// constrained; its Python type stands in `x-python-type`.
     pub fn to_json_schema(&self) -> Json {
         schema::of_parameters(&self.parameters)
     }

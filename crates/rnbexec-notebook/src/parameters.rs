@@ -1,8 +1,9 @@
 //! The parameters of a run: named values in the order in which they first appeared.
 //!
-//! Where they come from and which source wins is [`ParameterSources`]; what a `-p` value means is [`infer_scalar`]; YAML and JSON
-//! texts are read by [`yaml`]. Values that must never be saved are [`SecretParameters`], a type of their own that turns into
-//! nothing but code. Source: papermill 2.7.0 `cli.papermill`.
+//! Where they come from and which source wins is [`ParameterSources`]; what a `-p` value means is
+//! [`infer_scalar`]; YAML and JSON texts are read by [`yaml`]. Values that must never be saved are
+//! [`SecretParameters`], a type of their own that turns into nothing but code. Source: papermill 2.7.0
+//! `cli.papermill`.
 
 mod base64;
 mod scalar;
@@ -68,7 +69,8 @@ impl Parameters {
         self.0.keys().map(String::as_str)
     }
 
-    /// Sets all values of `later`, as Python's `dict.update`: new names are added at the end, known ones keep their place.
+    /// Sets all values of `later`, as Python's `dict.update`: new names are added at the end, known ones keep
+    /// their place.
     pub fn update(&mut self, later: &Self) {
         self.extend(later.0.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
@@ -113,7 +115,8 @@ impl<'a> IntoIterator for &'a Parameters {
 
 /// Where the parameters of a run come from: one field for each command line option, in rising order of precedence.
 ///
-/// Between options of different kind the kind decides, whatever their order on the command line; within one kind the last wins.
+/// Between options of different kind the kind decides, whatever their order on the command line; within one
+/// kind the last wins.
 #[derive(Clone, Debug, Default)]
 pub struct ParameterSources {
     /// The input path as given on the command line, if it is to be injected.

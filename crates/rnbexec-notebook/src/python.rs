@@ -1,4 +1,5 @@
-//! How Python itself writes values: `str`, `repr`, and what numbers look like. Shared by path templates and translators.
+//! How Python itself writes values: `str`, `repr`, and what numbers look like. Shared by path templates and
+//! translators.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 

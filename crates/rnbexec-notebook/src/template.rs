@@ -1,11 +1,13 @@
 //! Paths with parameters in them: Python's `str.format`, as papermill applies it to its input and output paths.
 //!
-//! `{x}`, `{x:03d}`, `{d[key]}`, `{l[0]}`, `{x!r}`, `{x:{width}}`, `{pm[run_uuid]}`, `{pm[current_datetime_utc]:%Y%m%d}`, with
-//! `{{` and `}}` for braces. Source: papermill 2.7.0 `parameterize.parameterize_path`, CPython 3.11 "Format String Syntax".
+//! `{x}`, `{x:03d}`, `{d[key]}`, `{l[0]}`, `{x!r}`, `{x:{width}}`, `{pm[run_uuid]}`,
+//! `{pm[current_datetime_utc]:%Y%m%d}`, with `{{` and `}}` for braces. Source: papermill 2.7.0
+//! `parameterize.parameterize_path`, CPython 3.11 "Format String Syntax".
 //!
-//! Differences: attributes (`{x.real}`) are refused, since they reach into what an object is made of; widths and precisions are
-//! bounded. A value may bring a `/` or `..` into the path, as in papermill, under [`Escape::None`]: right when the user typed the
-//! value, wrong when it comes from outside. For that there is [`Escape::Segment`].
+//! Differences: attributes (`{x.real}`) are refused, since they reach into what an object is made of; widths
+//! and precisions are bounded. A value may bring a `/` or `..` into the path, as in papermill, under
+//! [`Escape::None`]: right when the user typed the value, wrong when it comes from outside. For that there is
+//! [`Escape::Segment`].
 
 mod datetime;
 mod escape;

@@ -1,11 +1,11 @@
 //! Parameters as code of the notebook's language.
 //!
-//! The duty of every [`Translator`]: **a value can never become code, and a name that is no identifier of the language is
-//! refused.** Parameter values may be the text of an attacker (the title of an incident). A value that the language cannot express is
-//! refused as well; nothing is ever quietly altered.
+//! The duty of every [`Translator`]: **a value can never become code, and a name that is no identifier of the
+//! language is refused.** Parameter values may be the text of an attacker (the title of an incident). A value
+//! that the language cannot express is refused as well; nothing is ever quietly altered.
 //!
-//! Where papermill 2.7.0 writes correct code, these translators write the same bytes. The module of each language says where they
-//! differ, and from which grammar.
+//! Where papermill 2.7.0 writes correct code, these translators write the same bytes. The module of each
+//! language says where they differ, and from which grammar.
 
 mod bash;
 mod csharp;
@@ -50,7 +50,8 @@ pub trait Translator: fmt::Debug + Send + Sync {
     /// The name is no identifier, or the language cannot express the value.
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError>;
 
-    /// The parameters that the code of a `parameters` cell defines; nothing if this language's code is not understood.
+    /// The parameters that the code of a `parameters` cell defines; nothing if this language's code is not
+    /// understood.
     fn inspect(&self, _source: &str) -> Option<Vec<Parameter>> {
         None
     }
@@ -125,7 +126,8 @@ impl fmt::Debug for SecretCode {
     }
 }
 
-/// The code that gives secrets to a kernel, to be executed silently and never saved. Errors name the parameter, not its value.
+/// The code that gives secrets to a kernel, to be executed silently and never saved. Errors name the parameter,
+/// not its value.
 ///
 /// # Errors
 /// As [`parameters_cell`].
@@ -139,6 +141,24 @@ pub fn secret_assignments(
         code.push('\n');
     }
     Ok(SecretCode(code))
+}
+
+/// How deep a value may be nested. Python itself reads no more than 200 brackets; no parameter needs as many.
+const MAX_DEPTH: usize = 128;
+
+/// Refuses what would exhaust the stack, here or in the kernel.
+fn not_too_deep<'a>(value: &'a Json, language: &'static str) -> Result<&'a Json, Unsupported> {
+    fn fits(value: &Json, levels: usize) -> bool {
+        match value {
+            Json::Array(items) => levels > 0 && items.iter().all(|item| fits(item, levels - 1)),
+            Json::Object(members) => levels > 0 && members.values().all(|value| fits(value, levels - 1)),
+            _ => true,
+        }
+    }
+    if fits(value, MAX_DEPTH) {
+        return Ok(value);
+    }
+    Err(Unsupported { language, what: "a value nested deeper than 128 levels" })
 }
 
 /// A comment of a language whose comments run from a mark to the end of the line.

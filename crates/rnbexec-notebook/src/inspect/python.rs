@@ -1,7 +1,8 @@
 //! The assignments in a piece of Python.
 //!
-//! A scanner that knows what ends a statement: strings of all kinds, brackets, comments, continuation lines, semicolons, and the lines
-//! that are IPython's (`%magic`, `!command`). It takes any text; what it cannot make sense of is no parameter.
+//! A scanner that knows what ends a statement: strings of all kinds, brackets, comments, continuation lines,
+//! semicolons, and the lines that are IPython's (`%magic`, `!command`). It takes any text; what it cannot make
+//! sense of is no parameter.
 
 use super::{Parameter, literal};
 

@@ -29,7 +29,8 @@ pub enum Base64Error {
     Yaml(#[from] YamlError),
 }
 
-/// Reads a `-b` value: base64 (characters outside its alphabet are dropped, so `!!!` is the empty text) of YAML or JSON.
+/// Reads a `-b` value: base64 (characters outside its alphabet are dropped, so `!!!` is the empty text) of YAML
+/// or JSON.
 ///
 /// # Errors
 /// The base64 is cut short, or its content is not a YAML mapping.

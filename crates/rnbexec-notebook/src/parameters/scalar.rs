@@ -1,18 +1,19 @@
 //! What a `-p NAME VALUE` means: Python's `int()`, then `float()`, else the text itself.
 //!
-//! Source: papermill 2.7.0 `cli._resolve_type`, CPython 3.11 `int(str)` and `float(str)`: surrounding white space, one
-//! underscore between digits, decimal digits of every script, numbers of any size. The table in `fixtures/scalar.tsv` was made by
-//! asking Python.
+//! Source: papermill 2.7.0 `cli._resolve_type`, CPython 3.11 `int(str)` and `float(str)`: surrounding white
+//! space, one underscore between digits, decimal digits of every script, numbers of any size. What Python
+//! itself makes of texts is in `tests/fixtures/parameters/scalar.json`.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use crate::json::{Json, Number};
 
-/// CPython refuses to turn more digits than this into an `int` (`sys.int_info.default_max_str_digits`); `float()` then takes them.
+/// CPython refuses to turn more digits than this into an `int` (`sys.int_info.default_max_str_digits`);
+/// `float()` then takes them.
 pub(crate) const MAX_INT_DIGITS: usize = 4300;
 
-/// The value of a `-p NAME VALUE` option: `True`, `False` and `None`, else what Python's `int()` or `float()` makes of the text,
-/// else the text.
+/// The value of a `-p NAME VALUE` option: `True`, `False` and `None`, else what Python's `int()` or `float()`
+/// makes of the text, else the text.
 ///
 /// Floats are spelled as Python's `repr` spells them; `nan` and infinities become [`Number`]s that are not finite.
 ///
@@ -39,8 +40,8 @@ pub fn infer_scalar(text: &str) -> Json {
     }
 }
 
-/// As CPython does before it reads a number: the ends lose their white space, decimal digits of every script become ASCII. Other
-/// characters stay, and make the text no number.
+/// As CPython does before it reads a number: the ends lose their white space, decimal digits of every script
+/// become ASCII. Other characters stay, and make the text no number.
 fn to_ascii_digits(text: &str) -> String {
     text.trim().chars().map(|c| decimal_digit(c).unwrap_or(c)).collect()
 }

@@ -1,15 +1,18 @@
 //! YAML 1.1 as PyYAML's `SafeLoader` reads it, with dates left as text: what papermill does with `-y`, `-f` and `-b`.
 //!
-//! The scanner and parser are `saphyr-parser`, which speaks YAML 1.2; everything that gives a value its type is here: the
-//! implicit resolvers and the constructors of PyYAML 6.0 (`yes` is true, `010` is 8, `1:30` is 90, `1e3` is a string),
-//! merge keys, explicit tags. `fixtures/yaml.json` holds what PyYAML itself makes of several hundred texts.
+//! The scanner and parser are `saphyr-parser`, which speaks YAML 1.2; everything that gives a value its type is
+//! here: the implicit resolvers and the constructors of PyYAML 6.0 (`yes` is true, `010` is 8, `1:30` is 90,
+//! `1e3` is a string), merge keys, explicit tags. `tests/fixtures/parameters/yaml.json` holds what
+//! PyYAML itself makes of more than a thousand texts, and the tests list the few that differ.
 //!
 //! Deliberate differences from papermill:
-//! - A text that is a JSON object is read as JSON: `1e3` and `NaN` in it are numbers, `"\ud83d\ude00"` is one character (PyYAML
-//!   makes two lone surrogates of it, which nobody can write).
+//! - A text that is a JSON object is read as JSON: `1e3` and `NaN` in it are numbers, `"\ud83d\ude00"` is one
+//!   character (PyYAML makes two lone surrogates of it, which nobody can write).
 //! - A key that is no string becomes the string that `json.dumps` makes of it (`true`, `null`, `1`).
-//! - `!!binary` is the text it encodes, if it is text; sets, dates by `!!timestamp` and recursive aliases have no place in a notebook's
-//!   metadata and are refused (papermill accepts them and fails when it saves).
+//! - `!!binary` is the text it encodes, if it is text; sets, dates by `!!timestamp` and recursive aliases have
+//!   no place in a notebook's metadata and are refused (papermill accepts them and fails when it saves).
+//! - Where YAML 1.2 allows more (tabs as space, `http://x?y` in a flow collection) so does this.
+//! - The documents `0` and `false` are no mapping and so an error; papermill takes them for none.
 //! - Aliases may expand to a bounded number of values only.
 
 mod construct;
@@ -90,7 +93,11 @@ pub fn parse_value(text: &str) -> Result<Json, YamlError> {
     if text.trim_start().starts_with('{')
         && let Ok(json) = Json::parse(text.as_bytes())
     {
-        return Ok(construct::with_python_numbers(json));
+        return construct::with_python_numbers(json, document::MAX_DEPTH).ok_or_else(|| YamlError {
+            line: 1,
+            column: 1,
+            message: format!("nested deeper than {} levels", document::MAX_DEPTH),
+        });
     }
     document::check_characters(text)?;
     let root = document::compose(text).or_else(|error| {

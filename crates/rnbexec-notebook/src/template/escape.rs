@@ -12,10 +12,11 @@ pub enum Escape {
 
 /// A text that can be part of one segment of a path or URL, and nothing else.
 ///
-/// Kept are letters and digits of all scripts, and `_ - + = @ , .` and spaces between them; every other character becomes `_`:
-/// separators (`/`, `\`, `:`), what URLs give meaning (`%`, `?`, `#`, `&`), wildcards, control characters, NUL. So do dots in a
-/// row and dots and spaces at either end, so that no `.` or `..` comes about with whatever stands beside it in the template,
-/// and a leading `-`, which would make an option of the path. The empty text becomes `_`. Different texts may become the same.
+/// Kept are letters and digits of all scripts, and `_ - + = @ , .` and spaces between them; every other
+/// character becomes `_`: separators (`/`, `\`, `:`), what URLs give meaning (`%`, `?`, `#`, `&`), wildcards,
+/// control characters, NUL. So do dots in a row and dots and spaces at either end, so that no `.` or `..` comes
+/// about with whatever stands beside it in the template, and a leading `-`, which would make an option of the
+/// path. The empty text becomes `_`. Different texts may become the same.
 ///
 /// ```
 /// use rnbexec_notebook::template::escape_segment;

@@ -1,9 +1,10 @@
 //! Bash. Grammar: the Bash manual, 3.1.2 "Quoting", 3.4 "Shell Parameters", 6.7 "Arrays".
 //!
-//! As papermill (`shlex.quote`), but: strings with control characters other than the line feed, or with a line feed beside a `!`, as
-//! `$'…'`, because a kernel types the code into a terminal, where Ctrl-C or history expansion would break out of quotes; `null`
-//! within an array as `''`; a flat mapping as an associative array (papermill: refused); arrays in arrays, NUL, lone surrogates and empty
-//! keys are refused, as are names that Bash keeps read-only or whose value it executes by itself (`PROMPT_COMMAND`, `PS1`).
+//! As papermill (`shlex.quote`), but: strings with control characters other than the line feed, or with a line
+//! feed beside a `!`, as `$'…'`, because a kernel types the code into a terminal, where Ctrl-C or history
+//! expansion would break out of quotes; `null` within an array as `''`; a flat mapping as an associative array
+//! (papermill: refused); arrays in arrays, NUL, lone surrogates and empty keys are refused, as are names that
+//! Bash keeps read-only or whose value it executes by itself (`PROMPT_COMMAND`, `PS1`).
 
 use super::name::{NameRule, ascii_letter_or_underscore, ascii_word};
 use super::number::Numeric;

@@ -1,15 +1,15 @@
-//! C#, as .NET Interactive runs it. Grammar: the C# language specification, 6.4.3 "Identifiers", 6.4.5 "Literals", 12.8.17.5 "Array
-//! creation expressions".
+//! C#, as .NET Interactive runs it. Grammar: the C# language specification, 6.4.3 "Identifiers", 6.4.5
+//! "Literals", 12.8.17.5 "Array creation expressions".
 //!
-//! As papermill, but: `null` (papermill has none; `object x = null;`, since `var` cannot hold it); `double.NaN` and the
-//! infinities; integers beyond 64 bits as `System.Numerics.BigInteger.Parse("…")`; characters U+0001 to U+00FF as
-//! `\u00NN` (`\x` takes up to four digits in C# and would swallow what follows); an array whose elements have no best common type, and an
-//! empty one, as `new object[] {…}`.
+//! As papermill, but: `null` (papermill has none; `object x = null;`, since `var` cannot hold it); `double.NaN`
+//! and the infinities; integers beyond 64 bits as `System.Numerics.BigInteger.Parse("…")`; characters U+0001 to
+//! U+00FF as `\u00NN` (`\x` takes up to four digits in C# and would swallow what follows); an array whose
+//! elements have no best common type, and an empty one, as `new object[] {…}`.
 
 use super::name::{NameRule, letter_or_underscore, word};
 use super::number::{Numeric, fits_i32, fits_i64};
 use super::text::{self, Unit};
-use super::{TranslateError, Translator, Unsupported, line_comment};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "C#";
@@ -39,13 +39,13 @@ impl Translator for CSharp {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        Ok(literal(value))
+        not_too_deep(value, LANGUAGE).map(literal)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
         NAMES.check(name)?;
         let declared = if value.is_null() { "object" } else { "var" };
-        Ok(format!("{declared} {name} = {};", literal(value)))
+        Ok(format!("{declared} {name} = {};", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

@@ -1,14 +1,15 @@
-//! F#, as .NET Interactive runs it. Grammar: the F# language specification 4.1, 3.4 "Identifiers and Keywords", 3.5 "Strings and
-//! Characters", 3.8 "Numeric Literals"; 4.4 "Operators and precedence" for `|>` and `:>`.
+//! F#, as .NET Interactive runs it. Grammar: the F# language specification 4.1, 3.4 "Identifiers and Keywords",
+//! 3.5 "Strings and Characters", 3.8 "Numeric Literals"; 4.4 "Operators and precedence" for `|>` and `:>`.
 //!
-//! As papermill, but: `infinity` and `-infinity`; integers beyond 64 bits as `…I`; the elements of a list get one type, as F# demands:
-//! mixed integers as `L`, integers beside floats as floats, anything else boxed; in a map `null` and the empty list carry their types, and
-//! an empty map does. Keywords and names with an apostrophe are refused; a comment cannot be ended from within.
+//! As papermill, but: `infinity` and `-infinity`; integers beyond 64 bits as `…I`; the elements of a list get
+//! one type, as F# demands: mixed integers as `L`, integers beside floats as floats, anything else boxed; in a
+//! map `null` and the empty list carry their types, and an empty map does. Keywords and names with an
+//! apostrophe are refused; a comment cannot be ended from within.
 
 use super::name::{NameRule, letter_or_underscore, word};
 use super::number::{Numeric, fits_f64, fits_i32, fits_i64};
 use super::text::{self, Unit};
-use super::{TranslateError, Translator, Unsupported};
+use super::{TranslateError, Translator, Unsupported, not_too_deep, of_parameter};
 use crate::json::{Json, Object};
 
 const LANGUAGE: &str = "F#";
@@ -48,12 +49,12 @@ impl Translator for FSharp {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        Ok(literal(value))
+        not_too_deep(value, LANGUAGE).map(literal)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
         NAMES.check(name)?;
-        Ok(format!("let {name} = {}", literal(value)))
+        Ok(format!("let {name} = {}", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

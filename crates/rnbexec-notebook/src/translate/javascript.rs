@@ -1,13 +1,14 @@
-//! JavaScript and TypeScript, for the kernels of Deno, tslab and jslab. papermill has no such translator. Grammar: ECMA-262, 12.7
-//! "Names and Keywords", 12.9 "Literals", 13.2.5 "Object Initializer".
+//! JavaScript and TypeScript, for the kernels of Deno, tslab and jslab. papermill has no such translator.
+//! Grammar: ECMA-262, 12.7 "Names and Keywords", 12.9 "Literals", 13.2.5 "Object Initializer".
 //!
-//! `let x = v;`, which these kernels let a later cell repeat. Strings between `"`, in ASCII. An integer that a number cannot hold
-//! exactly is a `BigInt` (`…n`). The key `__proto__` is computed (`["__proto__"]`): as a plain key it would set the prototype.
+//! `let x = v;`, which these kernels let a later cell repeat. Strings between `"`, in ASCII. An integer that a
+//! number cannot hold exactly is a `BigInt` (`…n`). The key `__proto__` is computed (`["__proto__"]`): as a
+//! plain key it would set the prototype.
 
 use super::name::{NameRule, word};
 use super::number::{Numeric, fits_i64};
 use super::text::{self, Unit};
-use super::{TranslateError, Translator, Unsupported, line_comment};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "JavaScript";
@@ -38,12 +39,12 @@ impl Translator for JavaScript {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        Ok(literal(value))
+        not_too_deep(value, LANGUAGE).map(literal)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
         NAMES.check(name)?;
-        Ok(format!("let {name} = {};", literal(value)))
+        Ok(format!("let {name} = {};", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

@@ -1,13 +1,15 @@
-//! Julia. Grammar: the Julia manual, "Variables / Allowed Variable Names", "Strings" and "Integers and Floating-Point Numbers".
+//! Julia. Grammar: the Julia manual, "Variables / Allowed Variable Names", "Strings" and "Integers and
+//! Floating-Point Numbers".
 //!
-//! As papermill, but: `$` is escaped (`"$(run(cmd))"` is code in Julia); `NaN`, `Inf`, `-Inf`; characters U+0080 to U+00FF
-//! as `\u00NN` (`\xe9` is a byte); a list whose numbers Julia would convert to one type with another value or kind (`[true, 1]`,
-//! `[9007199254740993, 0.5]`) as `Any[…]`; lone surrogates are refused. Integers of any size are exact in Julia.
+//! As papermill, but: `$` is escaped (`"$(run(cmd))"` is code in Julia); `NaN`, `Inf`, `-Inf`; characters
+//! U+0080 to U+00FF as `\u00NN` (`\xe9` is a byte); a list whose numbers Julia would convert to one type with
+//! another value or kind (`[true, 1]`, `[9007199254740993, 0.5]`) as `Any[…]`; lone surrogates are refused.
+//! Integers of any size are exact in Julia.
 
 use super::name::{NameRule, letter_or_underscore, word};
 use super::number::{Numeric, fits_f64};
 use super::text;
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "Julia";
@@ -34,7 +36,7 @@ impl Translator for Julia {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        literal(value)
+        literal(not_too_deep(value, LANGUAGE)?)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
@@ -42,7 +44,7 @@ impl Translator for Julia {
         if name.bytes().all(|byte| byte == b'_') {
             return Err(NAMES.refuse(name, "a name of underscores only cannot be read"));
         }
-        Ok(format!("{name} = {}", literal(value).map_err(of_parameter(name))?))
+        Ok(format!("{name} = {}", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 
@@ -73,8 +75,9 @@ fn literal(value: &Json) -> Result<String, Unsupported> {
     })
 }
 
-/// Whether a vector of these would get an element type that changes some of them: Julia promotes booleans to numbers, and all
-/// numbers to floats when one is; between nested vectors likewise. Beside strings the element type is `Any` anyway.
+/// Whether a vector of these would get an element type that changes some of them: Julia promotes booleans to
+/// numbers, and all numbers to floats when one is; between nested vectors likewise. Beside strings the element
+/// type is `Any` anyway.
 fn would_convert(items: &[Json]) -> bool {
     let mut leaves = Leaves::default();
     for item in items {

@@ -14,8 +14,9 @@ use super::scala::Scala;
 
 /// The translator for a kernel, by its name, else by its language.
 ///
-/// First as papermill does: the kernel's exact name, then the exact language. Then, more leniently, the language and the
-/// kernel under the names by which they go elsewhere (`octave`, `pwsh`, `C#`, `python3`), in any case.
+/// First as papermill does: the kernel's exact name, then the exact language. Then, more leniently, the
+/// language and the kernel under the names by which they go elsewhere (`octave`, `pwsh`, `C#`, `python3`), in
+/// any case.
 pub fn translator_for(kernel_name: &str, language: &str) -> Option<&'static dyn Translator> {
     papermill(kernel_name)
         .or_else(|| papermill(language))

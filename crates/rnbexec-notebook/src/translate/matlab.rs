@@ -1,15 +1,16 @@
-//! MATLAB, and GNU Octave with the same code. Grammar: MATLAB "Text in String and Character Arrays", "Variable Names", `sprintf`;
-//! Octave manual 5.1 "Escape Sequences in String Constants".
+//! MATLAB, and GNU Octave with the same code. Grammar: MATLAB "Text in String and Character Arrays", "Variable
+//! Names", `sprintf`; Octave manual 5.1 "Escape Sequences in String Constants".
 //!
-//! As papermill, but: the two languages read a backslash in `"…"` differently (MATLAB: as itself), and papermill's `\n` is neither. A
-//! string of printable characters without a backslash is written as it is; any other through `sprintf`, whose escapes mean the
-//! same in both. Keys likewise. An empty map is `containers.Map()`. Integers that a double cannot hold are refused (both would
-//! round them), as are lone surrogates.
+//! As papermill, but: the two languages read a backslash in `"…"` differently (MATLAB: as itself), and
+//! papermill's `\n` is neither. A string of printable characters without a backslash is written as it is; any
+//! other through `sprintf`, whose escapes mean the same in both. Keys likewise. An empty map is
+//! `containers.Map()`. Integers that a double cannot hold are refused (both would round them), as are lone
+//! surrogates.
 
 use super::name::{NameRule, ascii_word};
 use super::number::{Numeric, fits_f64};
 use super::text;
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "MATLAB";
@@ -41,7 +42,7 @@ impl Translator for Matlab {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        literal(value)
+        literal(not_too_deep(value, LANGUAGE)?)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
@@ -49,7 +50,7 @@ impl Translator for Matlab {
         if name.len() > MAX_NAME {
             return Err(NAMES.refuse(name, "it is longer than 63 characters"));
         }
-        Ok(format!("{name} = {};", literal(value).map_err(of_parameter(name))?))
+        Ok(format!("{name} = {};", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

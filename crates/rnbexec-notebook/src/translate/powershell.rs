@@ -1,15 +1,16 @@
-//! PowerShell. Grammar: `about_Quoting_Rules`, `about_Special_Characters`, `about_Variables`, `about_Numeric_Literals`,
-//! `about_Arrays`, `about_Hash_Tables` of PowerShell 7.
+//! PowerShell. Grammar: `about_Quoting_Rules`, `about_Special_Characters`, `about_Variables`,
+//! `about_Numeric_Literals`, `about_Arrays`, `about_Hash_Tables` of PowerShell 7.
 //!
-//! As papermill, but: the escape character is the backtick, not the backslash; `$` is escaped (`"$(cmd)"` is code); the curly quotes
-//! `“ ” „`, which end a string in PowerShell as well, are escaped; other characters beyond ASCII stand as they are; integers beyond 64
-//! bits as `[bigint]::Parse("…")`; an array of a single array with the comma that keeps it nested; keys that differ in case only are refused
-//! (a hash table has one of them), as are constants and read-only variables for names, and lone surrogates.
+//! As papermill, but: the escape character is the backtick, not the backslash; `$` is escaped (`"$(cmd)"` is
+//! code); the curly quotes `“ ” „`, which end a string in PowerShell as well, are escaped; other characters
+//! beyond ASCII stand as they are; integers beyond 64 bits as `[bigint]::Parse("…")`; an array of a single
+//! array with the comma that keeps it nested; keys that differ in case only are refused (a hash table has one
+//! of them), as are constants and read-only variables for names, and lone surrogates.
 
 use super::name::{NameRule, letter_or_underscore, word};
 use super::number::{Numeric, fits_i64};
 use super::text;
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "PowerShell";
@@ -37,7 +38,7 @@ impl Translator for PowerShell {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        literal(value)
+        literal(not_too_deep(value, LANGUAGE)?)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
@@ -45,7 +46,7 @@ impl Translator for PowerShell {
         if AUTOMATIC.split(' ').any(|word| word == name.to_lowercase()) {
             return Err(NAMES.refuse(name, "it is a variable of PowerShell itself"));
         }
-        Ok(format!("${name} = {}", literal(value).map_err(of_parameter(name))?))
+        Ok(format!("${name} = {}", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

@@ -5,7 +5,7 @@
 use super::name::{NameRule, letter_or_underscore, word};
 use super::number::Numeric;
 use super::text::{self, Unit};
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::inspect::{self, Parameter};
 use crate::json::Json;
 use crate::parameters::MAX_INT_DIGITS;
@@ -35,12 +35,12 @@ impl Translator for Python {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        literal(value)
+        literal(not_too_deep(value, LANGUAGE)?)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
         NAMES.check(name)?;
-        Ok(format!("{name} = {}", literal(value).map_err(of_parameter(name))?))
+        Ok(format!("{name} = {}", self.literal(value).map_err(of_parameter(name))?))
     }
 
     fn inspect(&self, source: &str) -> Option<Vec<Parameter>> {

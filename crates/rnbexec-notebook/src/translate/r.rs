@@ -1,14 +1,14 @@
 //! R. Grammar: the R language definition, 10.3.1 "Constants" and 10.3.2 "Identifiers"; `?Quotes`, `?Reserved`.
 //!
-//! As papermill, but: `NaN`, `Inf`, `-Inf` (papermill: `nan`, `inf`, which are no R); every character beyond ASCII and
-//! every control character as `\uNNNN` (`\xe9` is a byte in R, and may not stand in one string with `\u`); integers that a double cannot hold
-//! are refused (R would round them), as are NUL, lone surrogates, and empty keys. Leading underscores are stripped from names, as
-//! papermill does.
+//! As papermill, but: `NaN`, `Inf`, `-Inf` (papermill: `nan`, `inf`, which are no R); every character beyond
+//! ASCII and every control character as `\uNNNN` (`\xe9` is a byte in R, and may not stand in one string with
+//! `\u`); integers that a double cannot hold are refused (R would round them), as are NUL, lone surrogates, and
+//! empty keys. Leading underscores are stripped from names, as papermill does.
 
 use super::name::{NameRule, word};
 use super::number::{Numeric, fits_f64};
 use super::text;
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "R";
@@ -34,7 +34,7 @@ impl Translator for R {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        literal(value)
+        literal(not_too_deep(value, LANGUAGE)?)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {
@@ -60,7 +60,7 @@ impl Translator for R {
                 other @ TranslateError::Value { .. } => other,
             })?,
         }
-        Ok(format!("{stripped} = {}", literal(value).map_err(of_parameter(name))?))
+        Ok(format!("{stripped} = {}", self.literal(value).map_err(of_parameter(name))?))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Scala 2 and 3. Grammar: the Scala language specification, 1.1 "Identifiers" and 1.3 "Literals".
 //!
-//! As papermill, but: `Double.NaN` and the infinities; integers beyond 64 bits as `BigInt("…")` (papermill appends an `L` that does not
-//! compile); characters beyond ASCII and control characters as `\uNNNN`, those beyond the basic plane as two of them (Scala has no
-//! `\xNN` and no `\U`).
+//! As papermill, but: `Double.NaN` and the infinities; integers beyond 64 bits as `BigInt("…")` (papermill
+//! appends an `L` that does not compile); characters beyond ASCII and control characters as `\uNNNN`, those
+//! beyond the basic plane as two of them (Scala has no `\xNN` and no `\U`).
 
 use super::name::{NameRule, word};
 use super::number::{Numeric, fits_i32, fits_i64};
 use super::text::{self, Unit};
-use super::{TranslateError, Translator, Unsupported, line_comment, of_parameter};
+use super::{TranslateError, Translator, Unsupported, line_comment, not_too_deep, of_parameter};
 use crate::json::Json;
 
 const LANGUAGE: &str = "Scala";
@@ -36,7 +36,7 @@ impl Translator for Scala {
     }
 
     fn literal(&self, value: &Json) -> Result<String, Unsupported> {
-        Ok(literal(value))
+        not_too_deep(value, LANGUAGE).map(literal)
     }
 
     fn assign(&self, name: &str, value: &Json) -> Result<String, TranslateError> {

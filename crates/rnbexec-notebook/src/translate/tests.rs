@@ -311,3 +311,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_value_nested_too_deep_is_refused_and_no_crash() {
+    let nested = |depth: usize, open: &str, close: &str| {
+        Json::parse(format!("{}1{}", open.repeat(depth), close.repeat(depth)).as_bytes()).expect("JSON")
+    };
+    for translator in all().filter(|translator| translator.language() != "Bash") {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            assert!(translator.literal(&nested(MAX_DEPTH, open, close)).is_ok(), "{}", translator.language());
+            let error = translator.assign("x", &nested(1000, open, close)).expect_err("too deep");
+            assert!(matches!(error, TranslateError::Value { .. }), "{}", translator.language());
+        }
+    }
+}

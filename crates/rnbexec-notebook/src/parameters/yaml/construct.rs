@@ -22,20 +22,27 @@ pub(super) fn construct(root: &Rc<Node>) -> Result<Json, YamlError> {
     Constructor { seen: HashSet::new(), expanded: 0 }.value(root)
 }
 
-/// A JSON document with its numbers spelled as Python would print what it read.
-pub(super) fn with_python_numbers(json: Json) -> Json {
-    match json {
+/// A JSON document with its numbers spelled as Python would print what it read; nothing if it has more levels
+/// than that.
+pub(super) fn with_python_numbers(json: Json, levels: usize) -> Option<Json> {
+    let inner = levels.checked_sub(1);
+    Some(match json {
         Json::Number(number) if number.is_integer() => {
             let (negative, digits) = signed(number.as_str());
             integer(negative, digits).map_or(Json::Number(number), Json::Number)
         }
         Json::Number(number) => Json::from(number.as_f64()),
-        Json::Array(items) => Json::Array(items.into_iter().map(with_python_numbers).collect()),
+        Json::Array(items) => {
+            let items = items.into_iter().map(|item| with_python_numbers(item, inner?));
+            Json::Array(items.collect::<Option<_>>()?)
+        }
         Json::Object(members) => {
-            Json::Object(members.into_iter().map(|(key, value)| (key, with_python_numbers(value))).collect())
+            let members =
+                members.into_iter().map(|(key, value)| Some((key, with_python_numbers(value, inner?)?)));
+            Json::Object(members.collect::<Option<_>>()?)
         }
         other => other,
-    }
+    })
 }
 
 struct Constructor {

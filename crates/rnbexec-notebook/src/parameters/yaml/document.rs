@@ -10,7 +10,7 @@ use super::YamlError;
 use super::resolve::{self, Kind};
 
 /// How deep collections may be nested. Python's own limit on recursion is reached at about the same depth.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 
 /// A node, its tag already known.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! What PyYAML allows and the parser does not: the lines of a flow collection or a quoted string may start further left than the
-//! block around them.
+//! What PyYAML allows and the parser does not: the lines of a flow collection or a quoted string may start
+//! further left than the block around them.
 //!
 //! ```yaml
 //! hosts: [
@@ -7,8 +7,9 @@
 //! ]
 //! ```
 //!
-//! White space at the start of such lines means nothing, so they can be indented. To find them this module knows just enough of YAML's
-//! tokens. It is asked only about texts that the parser refuses, so that it cannot change the meaning of any that it accepts.
+//! White space at the start of such lines means nothing, so they can be indented. To find them this module
+//! knows just enough of YAML's tokens. It is asked only about texts that the parser refuses, so that it cannot
+//! change the meaning of any that it accepts.
 
 /// The text with every line indented that starts within a flow collection or a quoted string.
 pub(super) fn indent_lines(text: &str) -> String {

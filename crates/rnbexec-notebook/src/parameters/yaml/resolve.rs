@@ -1,4 +1,5 @@
-//! PyYAML's implicit resolvers: which tag a plain scalar has by its looks. The patterns are those of its `resolver.py`.
+//! PyYAML's implicit resolvers: which tag a plain scalar has by its looks. The patterns are those of its
+//! `resolver.py`.
 
 use std::sync::LazyLock;
 

@@ -144,6 +144,8 @@ fn aliases_cannot_grow_without_bound() {
 fn deep_nesting_is_an_error_and_no_crash() {
     assert_eq!(error(&format!("a: {}", "[".repeat(100_000))), "line 1, column 259: recursion limit exceeded");
     assert!(error(&"- ".repeat(10_000)).contains("nested deeper"));
+    let json = format!("{{\"a\": {}{}}}", "[".repeat(1000), "]".repeat(1000));
+    assert!(error(&json).contains("nested deeper"));
 }
 
 #[test]
