@@ -18,12 +18,13 @@ use jupyter_protocol::connection_info::{ConnectionInfo, Transport};
 use crate::zmq::Endpoint;
 
 /// Names of our directories begin so; anything else is not ours to remove.
-const PREFIX: &str = "rnbexec-";
+const PREFIX: &str = "rnbexec-kernel-";
 
 /// A socket address holds 108 bytes with the final NUL; our longest name is `/k-5` after the directory.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-const LOCK_NAME: &str = "lock";
+/// A name that no directory of somebody else's holds by chance.
+const LOCK_NAME: &str = ".rnbexec-kernel-lock";
 
 /// A directory (mode 0700) for one kernel's connection file, sockets and launcher; removed on drop.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl PrivateDir {
             ));
         }
         // Locked before it has its name: whoever sees the name sees a lock that is held.
-        let (unnamed, named) = (directory.path().join("lock-new"), directory.path().join(LOCK_NAME));
+        let (unnamed, named) = (directory.path().join(".lock-new"), directory.path().join(LOCK_NAME));
         let lock = std::fs::File::create(&unnamed)?;
         lock.try_lock()?;
         std::fs::rename(unnamed, named)?;
@@ -134,8 +135,7 @@ impl Channel {
     pub(crate) const ALL: [Self; 4] = [Self::Shell, Self::Iopub, Self::Stdin, Self::Control];
 }
 
-/// A kernel's connection file and what it says.
-#[derive(Debug)]
+/// A kernel's connection file and what it says, the key among it: hence no `Debug`.
 pub(crate) struct Connection {
     pub(crate) file: PathBuf,
     pub(crate) info: ConnectionInfo,

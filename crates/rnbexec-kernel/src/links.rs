@@ -13,12 +13,16 @@ use tokio::task::JoinSet;
 
 use crate::connection::Channel;
 use crate::death::KernelDeath;
+use crate::process::join_until_silence;
 use crate::wire::{self, Session};
 use crate::zmq;
 
 /// After the process's end, its last messages are read until its sockets end or stay silent for so long. They end at
 /// once unless something that left the kernel's process group still holds them.
 const SILENCE_AFTER_DEATH: Duration = Duration::from_millis(300);
+
+/// How long in all they are read: a dead process leaves no more than fits into the buffers of its sockets.
+const FRAMES_AFTER_DEATH: Duration = Duration::from_secs(10);
 
 /// What the thread of a kernel tells.
 pub(crate) enum Received {
@@ -77,14 +81,9 @@ impl Links {
 
     /// Reads what is left after the process's end.
     pub(crate) async fn drain(&mut self) {
-        loop {
-            let before = self.progress.load(Ordering::Relaxed);
-            match tokio::time::timeout(SILENCE_AFTER_DEATH, self.readers.join_next()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
-                Err(_) if self.progress.load(Ordering::Relaxed) != before => {}
-                Err(_) => return self.readers.abort_all(),
-            }
+        let until_silence = join_until_silence(&mut self.readers, &self.progress, SILENCE_AFTER_DEATH);
+        if tokio::time::timeout(FRAMES_AFTER_DEATH, until_silence).await.is_err() {
+            self.readers.abort_all();
         }
     }
 }

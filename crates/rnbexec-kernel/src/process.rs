@@ -44,6 +44,9 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// left the group may hold the pipe open for ever.
 const SILENCE_AFTER_DEATH: Duration = Duration::from_millis(200);
 
+/// How long in all the output of a process that has ended is read: what left the group may also write for ever.
+const OUTPUT_AFTER_DEATH: Duration = Duration::from_secs(2);
+
 /// Which stream of a kernel's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputStream {
@@ -183,14 +186,27 @@ impl Process {
     }
 
     async fn drain_output(&mut self) {
-        loop {
-            let before = self.progress.load(Ordering::Relaxed);
-            match tokio::time::timeout(SILENCE_AFTER_DEATH, self.output.join_next()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
-                Err(_) if self.progress.load(Ordering::Relaxed) != before => {}
-                Err(_) => return self.output.abort_all(),
-            }
+        let until_silence = join_until_silence(&mut self.output, &self.progress, SILENCE_AFTER_DEATH);
+        if tokio::time::timeout(OUTPUT_AFTER_DEATH, until_silence).await.is_err() {
+            self.output.abort_all();
+        }
+    }
+}
+
+/// Joins readers that count their progress, until all have ended or none of them has made any for so long; those are then
+/// aborted.
+pub(crate) async fn join_until_silence<T: 'static>(
+    readers: &mut JoinSet<T>,
+    progress: &AtomicU64,
+    silence: Duration,
+) {
+    loop {
+        let before = progress.load(Ordering::Relaxed);
+        match tokio::time::timeout(silence, readers.join_next()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(_) if progress.load(Ordering::Relaxed) != before => {}
+            Err(_) => return readers.abort_all(),
         }
     }
 }

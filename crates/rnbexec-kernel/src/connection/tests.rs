@@ -65,7 +65,7 @@ fn a_place_that_was_chosen_is_the_only_one() {
 fn what_a_killed_owner_left_is_removed_and_what_a_living_one_holds_stays() {
     let base = tempfile::tempdir().unwrap();
     let living = PrivateDir::create(Some(base.path()), &HashMap::new()).unwrap();
-    let abandoned = base.path().join("rnbexec-abandoned");
+    let abandoned = base.path().join("rnbexec-kernel-abandoned");
     std::fs::create_dir(&abandoned).unwrap();
     std::fs::write(abandoned.join(LOCK_NAME), "").unwrap();
     std::fs::write(abandoned.join("connection.json"), "{}").unwrap();
@@ -77,16 +77,16 @@ fn what_a_killed_owner_left_is_removed_and_what_a_living_one_holds_stays() {
 #[test]
 fn what_only_looks_like_ours_stays() {
     let base = tempfile::tempdir().unwrap();
-    let unlocked = base.path().join("rnbexec-without-lock");
+    let unlocked = base.path().join("rnbexec-kernel-without-lock");
     let other = base.path().join("other");
-    let file = base.path().join("rnbexec-file");
+    let file = base.path().join("rnbexec-kernel-file");
     for directory in [&unlocked, &other] {
         std::fs::create_dir(directory).unwrap();
     }
     std::fs::write(other.join(LOCK_NAME), "").unwrap();
     std::fs::write(&file, "").unwrap();
     #[cfg(unix)]
-    std::os::unix::fs::symlink(&other, base.path().join("rnbexec-link")).unwrap();
+    std::os::unix::fs::symlink(&other, base.path().join("rnbexec-kernel-link")).unwrap();
     drop(PrivateDir::create(Some(base.path()), &HashMap::new()).unwrap());
     assert!(unlocked.exists() && other.join(LOCK_NAME).exists() && file.exists());
 }
