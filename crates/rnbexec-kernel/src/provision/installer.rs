@@ -333,11 +333,42 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn an_installer_that_never_ends_is_ended() {
-        let line = CommandLine::new("/bin/sh".as_ref(), ["-c", "echo started; sleep 100"]);
+        let line = CommandLine::new("/bin/sh".as_ref(), ["-c", "sleep 100"]);
+        let limit = Duration::from_millis(300);
         let error =
-            run("a step", &line, &HashMap::new(), "/tmp/x".as_ref(), Duration::from_millis(300), &mut |_| {})
+            run("a step", &line, &std::env::vars_os().collect(), "/tmp/x".as_ref(), limit, &mut |_| {})
                 .await
                 .unwrap_err();
         assert!(matches!(error, ProvisionError::TimedOut { .. }), "{error:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_installer_that_is_given_up_is_killed_with_all_it_started() {
+        let line = CommandLine::new("/bin/sh".as_ref(), ["-c", "sleep 100 & echo $!; wait"]);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut tell = Some(tell);
+        let mut sink = |progress| {
+            if let (Progress::Line(line), Some(tell)) = (progress, tell.take()) {
+                tell.send(line).unwrap();
+            }
+        };
+        let vars = std::env::vars_os().collect();
+        let started = tokio::select! {
+            ended = run("a step", &line, &vars, "/tmp/x".as_ref(), Duration::from_mins(1), &mut sink) => {
+                panic!("{ended:?}")
+            }
+            line = told => line.unwrap(),
+        };
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{started}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        assert!(started.parse::<u32>().is_ok(), "{started:?}");
+        while alive() {
+            assert!(std::time::Instant::now() < deadline, "process {started} is left");
+            tokio::task::yield_now().await;
+        }
     }
 }
