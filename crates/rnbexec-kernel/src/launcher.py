@@ -8,8 +8,9 @@ And if the module is ipykernel itself:
 2. debugpy is not imported at start (most of the kernel's own start-up time, and nobody attaches a debugger to a batch
    run); code in cells can still import it.
 3. A crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
-4. At its end it does not wait for child processes that have ended already and were never waited for (stock ipykernel
-   tries to kill such zombies for 28 seconds).
+4. Its end is not held up: by child processes that have ended already and were never waited for (stock ipykernel tries to
+   kill such zombies for 28 seconds), or by a flush that waits 10 seconds for an iopub thread that has just been
+   stopped (in one of a hundred stock ipykernels).
 
 Should ipykernel not be as it is expected here, the module is run as it is.
 """
@@ -43,6 +44,7 @@ def main():
             sys.argv[0] = stock.origin
             leave_traceback()
             pass_over_zombies()
+            finish_what_was_scheduled()
             app.launch_new_instance()
     else:
         lift_limit()
@@ -114,6 +116,27 @@ def pass_over_zombies():
             return False
 
     Kernel._process_children = lambda self: [child for child in children(self) if is_alive(child)]
+
+
+def finish_what_was_scheduled():
+    try:
+        from ipykernel.iostream import IOPubThread
+
+        stop = IOPubThread.stop
+    except Exception:
+        return
+
+    def stop_and_finish(self):
+        stop(self)
+        # A thread that saw the iopub thread alive scheduled this, and may wait for it to be done.
+        events = getattr(self, "_events", ())
+        while events:
+            try:
+                events.popleft()()
+            except Exception:
+                pass
+
+    IOPubThread.stop = stop_and_finish
 
 
 main()
