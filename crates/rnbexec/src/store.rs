@@ -3,10 +3,11 @@
 //! A [`Location`] says where, a [`Store`] does it, [`Stores`] finds the store of a location. The promise every store keeps is in
 //! the documentation of [`Store`] and is checked by [`conformance`], which runs against every store: local files and memory in
 //! this crate's tests, the others against servers on loopback (an HTTP server, Azurite, an S3 server, a GCS server) in the
-//! workspace's tests. Not tried, because it needs accounts or clusters: the real clouds, their managed identities and logins.
+//! workspace's tests. Not tried, because it needs accounts or clusters: the real clouds, their managed identities and logins, and
+//! HDFS.
 //!
 //! Nothing of a cloud is initialised before a location of it is used, and each cloud can be left out of a build by its
-//! cargo feature (`http`, `s3`, `gcs`, `hdfs`, `azure`).
+//! cargo feature (`http`, `s3`, `gcs`, `azure`). HDFS is a feature to be asked for (`hdfs`).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ mod error;
 mod gcs;
 #[cfg(feature = "http")]
 mod github;
+#[cfg(feature = "hdfs")]
+mod hdfs;
 #[cfg(feature = "http")]
 mod http;
 pub mod local;
@@ -149,12 +152,14 @@ pub struct Stores {
     gcs: gcs::GcsStore,
     #[cfg(feature = "azure")]
     azure: azure::AzureStore,
+    #[cfg(feature = "hdfs")]
+    hdfs: hdfs::HdfsStore,
 }
 
 impl Stores {
     /// All stores of this build, with the credentials that `environment` names.
     pub fn new(environment: &Environment) -> Self {
-        #[cfg(not(any(feature = "http", feature = "azure")))]
+        #[cfg(not(any(feature = "http", feature = "azure", feature = "hdfs")))]
         tracing::trace!(?environment, "no store of this build looks at the environment");
         Self {
             retry: RetryPolicy::default(),
@@ -171,6 +176,8 @@ impl Stores {
             gcs: gcs::GcsStore::new(environment),
             #[cfg(feature = "azure")]
             azure: azure::AzureStore::new(environment),
+            #[cfg(feature = "hdfs")]
+            hdfs: hdfs::HdfsStore::new(environment),
         }
     }
 
@@ -286,10 +293,13 @@ impl Stores {
             Location::Gs(_) => Ok(&self.gcs),
             #[cfg(feature = "azure")]
             Location::AzureBlob(_) => Ok(&self.azure),
+            #[cfg(feature = "hdfs")]
+            Location::Hdfs(_) => Ok(&self.hdfs),
             #[cfg(not(feature = "s3"))]
             Location::S3(_) => absent("this build is without S3 (cargo feature s3)"),
             #[cfg(not(feature = "gcs"))]
             Location::Gs(_) => absent("this build is without Google Cloud Storage (cargo feature gcs)"),
+            #[cfg(not(feature = "hdfs"))]
             Location::Hdfs(_) => absent("this build is without HDFS (cargo feature hdfs)"),
             #[cfg(not(feature = "azure"))]
             Location::AzureBlob(_) => absent("this build is without Azure (cargo feature azure)"),
