@@ -102,6 +102,7 @@ impl fmt::Display for Excerpt<'_> {
 impl fmt::Display for Quirk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cell {
+            Some(cell) if cell.id.is_empty() => write!(f, "cell {}: {}", cell.index + 1, self.kind),
             Some(cell) => write!(f, "cell {} (id {}): {}", cell.index + 1, Excerpt(&cell.id), self.kind),
             None => write!(f, "notebook: {}", self.kind),
         }
@@ -149,7 +150,7 @@ impl fmt::Display for QuirkKind {
                 )
             }
             Self::NoId => f.write_str("has no `id`; given a new one"),
-            Self::OddId(found) => write!(f, "`id` is {found}, not a string; given a new one"),
+            Self::OddId(found) => write!(f, "`id` is {found}, not a string; kept as it is"),
             Self::InvalidId(id) => {
                 write!(
                     f,

@@ -381,7 +381,10 @@ fn read_ids(cells: &mut [Cell], keep: bool, fresh_id: &mut dyn FnMut() -> String
                     continue;
                 }
                 Some(Json::String(id)) => quirks.add(index, QuirkKind::DuplicateId(id.clone())),
-                Some(other) => quirks.add(index, QuirkKind::OddId(excerpt(other))),
+                Some(other) => {
+                    quirks.add(index, QuirkKind::OddId(excerpt(other)));
+                    continue;
+                }
                 None => quirks.add(index, QuirkKind::NoId),
             }
         }

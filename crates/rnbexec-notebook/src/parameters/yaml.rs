@@ -100,6 +100,10 @@ pub fn parse_value(text: &str) -> Result<Json, YamlError> {
         });
     }
     document::check_characters(text)?;
+    if let Some((line, _)) = tab_before_content(text) {
+        let message = "a tab cannot be used for indentation".to_owned();
+        return Err(YamlError { line: line + 1, column: 1, message });
+    }
     let root = document::compose(text).or_else(|error| {
         // The error of the first attempt names the right place.
         document::compose(&flow::indent_lines(text)).map_err(|_| error)
@@ -108,6 +112,12 @@ pub fn parse_value(text: &str) -> Result<Json, YamlError> {
         Some(root) => construct::construct(&root),
         None => Ok(Json::Null),
     }
+}
+
+/// The first line with content, if a tab indents it: the parser finds tabs in every line but that.
+fn tab_before_content(text: &str) -> Option<(usize, &str)> {
+    let (line, content) = text.lines().enumerate().find(|(_, line)| !line.trim().is_empty())?;
+    (content.starts_with('\t') && !content.trim_start().starts_with('#')).then_some((line, content))
 }
 
 #[cfg(test)]

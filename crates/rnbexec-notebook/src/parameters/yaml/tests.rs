@@ -10,7 +10,6 @@ const READ: &[&str] = &[
     "--- |\nx",
     "%YAML 2.0\n---\na: 1",
     "\t",
-    "\ta: 1",
     "a: \t1",
     "a: 1\t",
     "a: b\tc",
