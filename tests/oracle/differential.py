@@ -324,9 +324,27 @@ def report_mode_keeps_metadata(nb):
         cell["metadata"].pop("jupyter", None)
 
 
-def rerun_refreshes_parameters(nb):
-    """A run without parameters says so; papermill leaves the parameters of the run before."""
-    nb["metadata"]["papermill"]["parameters"] = {}
+def stale_parameters_go(nb):
+    """metadata.papermill.parameters says what this run was given; papermill leaves those of a run long ago, and adds no
+    default_parameters to metadata that some other version began."""
+    stamped = nb["metadata"]["papermill"]
+    stamped["parameters"] = {}
+    stamped.setdefault("default_parameters", {})
+
+
+def default_parameters_are_always_there(nb):
+    """As above, where the run was given parameters."""
+    nb["metadata"]["papermill"].setdefault("default_parameters", {})
+
+
+def exit_with_nothing_succeeds(nb):
+    """sys.exit(None) and sys.exit(False) are exits with 0, as Python has it; papermill knows only '' and '0'."""
+    raises_exception_succeeds(nb)
+
+
+def a_failed_run_says_so(nb):
+    """A run that ends with error markers and exit code 1 has `exception: true`, however its error came to be shown."""
+    nb["metadata"]["papermill"]["exception"] = True
 
 
 # Applied to every case.
@@ -335,7 +353,10 @@ ALWAYS = [streams_are_joined, non_finite_numbers_are_strings, version_is_our_own
 DELIBERATE = {
     "raises_exception_succeeds": (raises_exception_succeeds, 0),
     "report_mode_keeps_metadata": (report_mode_keeps_metadata, None),
-    "rerun_refreshes_parameters": (rerun_refreshes_parameters, None),
+    "stale_parameters_go": (stale_parameters_go, None),
+    "default_parameters_are_always_there": (default_parameters_are_always_there, None),
+    "exit_with_nothing_succeeds": (exit_with_nothing_succeeds, 0),
+    "a_failed_run_says_so": (a_failed_run_says_so, None),
 }
 # Those whose function must see rnbexec's notebook as well, since they drop what differs.
 BOTH_SIDES = {"report_mode_keeps_metadata", "version_is_our_own"}

@@ -34,7 +34,7 @@ fn expect_clear(done: &Done) {
 #[test]
 fn not_json() {
     refused("this is no JSON", "JSON");
-    refused("", "JSON");
+    refused("", "empty");
     refused("{\"cells\": [1,]}", "line 1");
     refused([0xff, 0xfe, 0x00, 0x41], "");
 }
@@ -57,7 +57,6 @@ fn json_that_is_no_notebook() {
 #[test]
 fn formats_of_the_past_and_the_future() {
     refused("{\"nbformat\": 5, \"nbformat_minor\": 0, \"cells\": [], \"metadata\": {}}", "5");
-    refused("{\"nbformat\": 1, \"cells\": []}", "1");
     refused(fs::read(oracle::workspace().join("tests/notebooks/nbformat/test2.ipynb")).unwrap(), "2");
 }
 
@@ -228,7 +227,13 @@ fn a_full_disk_keeps_the_last_good_notebook() {
     let kept = Saved(scratch.json("kept.ipynb"));
     assert_eq!(kept.printed(0), "small");
     assert_eq!(scratch.read("listing"), b"out.ipynb\n", "no half-written file stays");
-    scratch.expect_nothing_left();
+    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    // What could not be saved is rescued, and the error says where.
+    let rescued: Vec<_> = fs::read_dir(scratch.tmp()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [rescued] = &rescued[..] else { panic!("one rescued notebook: {rescued:?}") };
+    done.expect_stderr(&rescued.display().to_string());
+    let rescued = Saved(serde_json::from_slice(&fs::read(rescued).unwrap()).unwrap());
+    assert_eq!(rescued.printed(1).len(), 1_000_000);
 }
 
 #[test]
@@ -239,6 +244,17 @@ fn a_full_standard_output() {
     let done = finish(scratch.command("sh").args(["-c", &line]));
     done.expect_code(1).expect_stderr("No space left on device");
     expect_clear(&done);
+}
+
+#[test]
+fn a_stdout_file_that_cannot_be_made() {
+    let scratch = Scratch::new();
+    scratch.write("in.ipynb", Book::new().code("open('ran', 'w').close()\nprint(1)").to_bytes());
+    let done =
+        finish(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--stdout-file", "missing/o.txt"]));
+    done.expect_code(1).expect_stderr("missing/o.txt");
+    expect_clear(&done);
+    assert!(!scratch.join("ran").exists(), "nothing runs when its output has no place");
 }
 
 #[test]
@@ -333,6 +349,19 @@ fn off_specification_cells_are_read_with_a_warning_that_names_them() {
         "{}",
         done.stderr
     );
+}
+
+/// nbformat refuses both files for a missing key that says nothing about the cells.
+#[test]
+fn notebooks_without_a_minor_version_or_metadata_are_read_with_a_warning() {
+    for (name, missing) in
+        [("no_min_version.ipynb", "nbformat_minor"), ("test3_no_metadata.ipynb", "metadata")]
+    {
+        let scratch = Scratch::new();
+        let path = oracle::workspace().join("tests/notebooks/nbformat").join(name);
+        let done = finish(scratch.rnbexec(["run", "--prepare-only"]).arg(path).arg("out.ipynb"));
+        done.expect_code(0).expect_stderr(missing);
+    }
 }
 
 /// The helper of the tests above that need a mount: it must be there, or they would test nothing.

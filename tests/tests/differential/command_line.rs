@@ -84,7 +84,6 @@ fn stdout_file_and_stderr_file() {
         .code("print('p')\n'r'");
     Case::new(&book).args(["--stdout-file", "o.txt", "--stderr-file", "e.txt"]).check();
     Case::new(&book).args(["--stdout-file", "o.txt", "--prepare-only"]).check();
-    Case::new(&book).args(["--stdout-file", "nodir/o.txt"]).check();
     Case::new(&Book::new().code("1")).args(["--stdout-file", "o.txt"]).check();
 }
 
@@ -201,12 +200,6 @@ fn inputs_that_are_not_there_or_not_readable() {
         .file("folder/x", "")
         .args(["folder", "out.ipynb"])
         .check();
-}
-
-#[test]
-fn a_kernel_that_is_not_there_is_named() {
-    let (scratch, done) = Case::new(&book()).args(["-k", "python3", "--prepare-only"]).check();
-    drop((scratch, done));
 }
 
 #[test]

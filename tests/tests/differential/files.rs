@@ -14,9 +14,9 @@ macro_rules! cases {
 cases! {
     papermill_blank_vscode: "papermill/blank-vscode.ipynb" with ["-k", "python3"];
     papermill_blank_vscode_without_a_kernel: "papermill/blank-vscode.ipynb" with ["-p", "x", "1"];
-    papermill_broken: "papermill/broken.ipynb";
-    papermill_broken1: "papermill/broken1.ipynb";
-    papermill_broken2: "papermill/broken2.ipynb";
+    papermill_broken: "papermill/broken.ipynb", differs "stale_parameters_go";
+    papermill_broken1: "papermill/broken1.ipynb", differs "stale_parameters_go";
+    papermill_broken2: "papermill/broken2.ipynb", differs "stale_parameters_go";
     papermill_complex_parameters: "papermill/complex_parameters.ipynb" with ["-p", "msg", "hi", "-p", "a", "3.5"];
     papermill_line_magic_error: "papermill/line_magic_error.ipynb";
     papermill_nb_version_4_4: "papermill/nb_version_4.4.ipynb" with ["-p", "var", "It works"];
@@ -25,7 +25,7 @@ cases! {
         "papermill/notimplemented_translator.ipynb" with ["--prepare-only", "-p", "msg", "hi"];
     papermill_read_check: "papermill/read_check.ipynb";
     papermill_report_mode: "papermill/report_mode_test.ipynb" with ["--report-mode", "-p", "a", "0"];
-    papermill_result_no_exec: "papermill/result_no_exec.ipynb" with ["--prepare-only", "-p", "foo", "1"];
+    papermill_result_no_exec: "papermill/result_no_exec.ipynb" with ["--prepare-only", "-p", "foo", "1"], differs "default_parameters_are_always_there";
     papermill_simple_execute: "papermill/simple_execute.ipynb" with ["-p", "msg", "hello"];
     papermill_simple_execute_without_parameters: "papermill/simple_execute.ipynb";
     papermill_sysexit: "papermill/sysexit.ipynb";
@@ -62,9 +62,7 @@ cases! {
     nbformat_invalid_cell_id: "nbformat/invalid_cell_id.ipynb" with ["--prepare-only"];
     nbformat_repeated_cell_id: "nbformat/invalid_unique_cell_id.ipynb" with ["--prepare-only"];
     nbformat_many_tracebacks: "nbformat/many_tracebacks.ipynb" with ["--prepare-only"];
-    nbformat_no_minor_version: "nbformat/no_min_version.ipynb" with ["--prepare-only"];
     nbformat_3: "nbformat/test3.ipynb" with ["--prepare-only"];
-    nbformat_3_no_metadata: "nbformat/test3_no_metadata.ipynb" with ["--prepare-only"];
     nbformat_3_no_minor_version: "nbformat/test3_no_min_version.ipynb" with ["--prepare-only"];
     nbformat_3_no_worksheets: "nbformat/test3_no_worksheets.ipynb" with ["--prepare-only"];
     nbformat_3_worksheet_without_cells: "nbformat/test3_worksheet_with_no_cells.ipynb" with ["--prepare-only"];

@@ -198,7 +198,6 @@ fn yaml_structures() {
     prepare(&["-y", "a: [1, [2, {b: c}], null]\nd:\n  e: {f: 1.5}\n  g: |\n    text\n    more\n  h: >-\n    folded\n    text\n"]).check();
     prepare(&["-y", "base: &b {x: 1, y: 2}\nderived:\n  <<: *b\n  y: 3\nagain: *b\n"]).check();
     prepare(&["-y", "a: 1\nb: 2\na: 3"]).check();
-    prepare(&["-y", "1: x\ntrue: y\n"]).check();
     prepare(&["-y", "a: !!str 5\nb: !!int '7'\nc: !!float 1\nd: !!binary aGk="]).check();
     prepare(&["-y", ""]).check();
     prepare(&["-y", "# only a comment"]).check();
@@ -347,7 +346,7 @@ fn a_language_without_a_translator() {
 #[test]
 fn kernel_and_language_given_on_the_command_line() {
     let book = Book::for_kernel("nosuch", "nosuch").parameters("x = 1").code("print(x)");
-    Case::new(&book).args(["-k", "python3", "-p", "x", "2"]).check();
+    Case::new(&book).args(["-k", "python3"]).check();
     Case::new(&book).args(["-k", "python3", "-l", "python", "-p", "x", "2"]).check();
     Case::new(&book).args(["--prepare-only", "-l", "R", "-p", "x", "2"]).check();
 }
@@ -373,5 +372,5 @@ fn a_run_of_its_own_output() {
     let (scratch, _) = first.check();
     let again = Case::of_bytes(scratch.read("out.ipynb"));
     again.clone().args(["-p", "x", "2"]).check();
-    again.differs("rerun_refreshes_parameters").check();
+    again.check();
 }
