@@ -16,6 +16,7 @@ use crate::duration::Limit;
 use crate::exit;
 use crate::failure::Failure;
 use crate::parameters::{self, InjectedPaths};
+use crate::sinks;
 use crate::streams::Streams;
 
 /// What is said when no notebook is named and none comes through a pipe.
@@ -144,6 +145,9 @@ impl Settings {
             return Err(Failure::new(format!("{} is not a folder", cwd.display()))
                 .help("--cwd names the folder that the kernel works in")
                 .into());
+        }
+        for file in [&out.stdout_file, &out.stderr_file].into_iter().flatten().filter(|_| executes) {
+            sinks::check(file)?;
         }
         let start_timeout = kernel.start_timeout.unwrap_or(60);
         let start = u64::try_from(start_timeout).ok().filter(|&seconds| seconds > 0).ok_or_else(|| {

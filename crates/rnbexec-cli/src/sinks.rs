@@ -4,7 +4,7 @@
 //! name the same file: then it holds both streams in order (papermill lets one overwrite the other). Paths are
 //! relative to where the program was started, like all its paths (in papermill: to `--cwd`).
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -48,11 +48,35 @@ impl Sinks {
 
     fn write(&mut self, place: Option<usize>, text: &str) -> Result<(), Failure> {
         let Some(sink) = place.and_then(|place| self.open.get_mut(place)) else { return Ok(()) };
-        sink.write(text).map_err(|error| {
-            Failure::because(format!("cannot write what the cells print to {}", sink.path.display()), &error)
-                .help("--stdout-file and --stderr-file name files in folders that exist")
-        })
+        sink.write(text).map_err(|error| unwritable(&sink.path, &error))
     }
+}
+
+/// Refuses a file that cannot be made or written, as far as that can be told without making it: better before the
+/// notebook runs than in the middle.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Ok(());
+    }
+    let tried = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // Nothing else is opened to try: opening a named pipe would wait for its reader.
+        Ok(found) if found.is_file() => OpenOptions::new().append(true).open(path).map(drop),
+        Ok(_) => Ok(()),
+        Err(_) => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => match std::fs::metadata(folder) {
+                Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+                found => found.map(drop),
+            },
+            None => Ok(()),
+        },
+    };
+    tried.map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::because(format!("cannot write what the cells print to {}", path.display()), error)
+        .help("--stdout-file and --stderr-file name files in folders that exist")
 }
 
 impl Sink {
@@ -114,6 +138,20 @@ mod tests {
         let mut sinks = Sinks::new(None, None);
         assert_eq!(sinks.stdout("x"), Ok(()));
         assert_eq!(sinks.stderr("x"), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_refused_beforehand_and_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let fine = folder.path().join("fine");
+        assert_eq!(check(&fine), Ok(()));
+        assert!(!fine.exists());
+        assert_eq!(check(Path::new("-")), Ok(()));
+        assert!(check(folder.path()).is_err());
+        assert!(check(&folder.path().join("missing/o.txt")).unwrap_err().what.contains("missing/o.txt"));
+        std::fs::write(&fine, "kept").unwrap();
+        assert_eq!(check(&fine), Ok(()));
+        assert_eq!(std::fs::read_to_string(&fine).unwrap(), "kept");
     }
 
     #[test]
