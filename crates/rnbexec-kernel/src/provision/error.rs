@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::requirements::RequirementsError;
 use super::script::ScriptError;
-use super::shipped::SHIPPED_KERNELS;
+use super::shipped::{SHIPPED_KERNELS, shipped};
 
 /// Why there is no environment.
 ///
@@ -163,7 +163,9 @@ impl ProvisionError {
                 } else {
                     format!("installed: {}", installed.join(", "))
                 };
-                format!("{known}; rnbexec kernel install {name} installs it (a path is written ./{name})")
+                let ours = name == "python3" || shipped(name).is_some();
+                let of = if ours { "" } else { " --requirements FILE" };
+                format!("{known}; rnbexec kernel install {name}{of} makes it (a path is written ./{name})")
             }
             Self::UnknownKernel(name) => {
                 let shipped: Vec<&str> = SHIPPED_KERNELS.iter().map(|kernel| kernel.name).collect();

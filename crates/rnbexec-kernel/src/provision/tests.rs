@@ -119,7 +119,10 @@ async fn what_is_not_there_is_told_with_what_to_do() {
         matches!(error, ProvisionError::NotAnEnvironment { reason, .. } if reason.starts_with("it has no "))
     );
     let error = resolve_env(&context, EnvRequest::Name("triage".into()), &mut quiet).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("rnbexec kernel install triage"), "{error:?}");
+    assert!(error.hint().unwrap().contains("rnbexec kernel install triage --requirements FILE"), "{error:?}");
+    let request = EnvRequest::Name(SHIPPED_KERNELS[0].name.into());
+    let hint = resolve_env(&context, request, &mut quiet).await.unwrap_err().hint().unwrap();
+    assert!(hint.contains(&format!("rnbexec kernel install {} makes it", SHIPPED_KERNELS[0].name)), "{hint}");
 }
 
 #[tokio::test]
