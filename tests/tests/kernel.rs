@@ -111,11 +111,11 @@ async fn execute_with(kernel: &mut Kernel, code: &str, mut react: impl FnMut(&Se
     while seen.end.is_none() {
         match execution.next().await {
             KernelEvent::Iopub(message) if message.parent_msg_id.as_ref() == Some(&id) => {
-                seen.iopub.push(message)
+                seen.iopub.push(message);
             }
             KernelEvent::Iopub(_) => continue,
             KernelEvent::Reply(message) => {
-                seen.reply = serde_json::from_slice(&message.content).expect("JSON")
+                seen.reply = serde_json::from_slice(&message.content).expect("JSON");
             }
             KernelEvent::Input(_) => seen.inputs += 1,
             KernelEvent::Rejected(error) => seen.rejected.push(error),
@@ -186,9 +186,9 @@ async fn nothing_is_lost_when_the_one_who_uses_the_kernel_is_slow() {
         pauses += u32::from(pause);
         pause.then_some(Act::Pause(Duration::from_millis(200)))
     });
-    let lines = seen.await.complete().stdout();
-    let expected: String = (0..20_000).map(|i| format!("{i}\n")).collect();
-    assert!(lines == expected, "{} lines", lines.lines().count());
+    let stdout = seen.await.complete().stdout();
+    let numbers = (0..20_000).map(|number| number.to_string());
+    assert!(stdout.lines().eq(numbers), "{} lines", stdout.lines().count());
     world.end(kernel).await;
 }
 
