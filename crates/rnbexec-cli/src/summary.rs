@@ -104,6 +104,7 @@ fn failed_cell(outcome: &Outcome) -> Option<FailedCell<'_>> {
         Outcome::TimedOut { .. }
         | Outcome::KernelDied { .. }
         | Outcome::StartFailed { .. }
+        | Outcome::OutputsIncomplete { .. }
         | Outcome::Interrupted { .. } => {
             outcome.cell().map(|index| FailedCell { index, execution_count: None, ename: None, evalue: None })
         }

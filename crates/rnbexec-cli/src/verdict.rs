@@ -69,6 +69,11 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: &str)
                 .code(code)
                 .help(format!("{advice}; {saved}"))
         }
+        Outcome::OutputsIncomplete { cell, .. } => {
+            Failure::new(format!("{} may lack outputs", place(Some(*cell))))
+                .cause(outcome.reason())
+                .help(format!("run it again, or go on all the same with --allow-errors; {so_far}"))
+        }
         Outcome::Interrupted { cell } => Failure::new(format!("stopped{}{}", by(signal), during(*cell)))
             .code(signal.unwrap_or(Signal::Interrupt).exit_code())
             .help(so_far),

@@ -65,6 +65,13 @@ pub enum Outcome {
         /// An earlier output notebook stands where this one would have been written; it was left alone.
         kept_earlier_output: bool,
     },
+    /// A cell's code ended but the kernel never confirmed that all its outputs were sent: some may be missing.
+    OutputsIncomplete {
+        /// The cell's position.
+        cell: usize,
+        /// How long was waited after its last message.
+        waited: Duration,
+    },
     /// The caller asked to stop.
     Interrupted {
         /// The cell in flight, if one was.
@@ -87,7 +94,7 @@ impl Outcome {
     pub fn cell(&self) -> Option<usize> {
         match self {
             Self::Completed | Self::Prepared | Self::StartFailed { .. } => None,
-            Self::ExitedEarly { cell } => Some(*cell),
+            Self::ExitedEarly { cell } | Self::OutputsIncomplete { cell, .. } => Some(*cell),
             Self::CellFailed(error) => Some(error.cell),
             Self::TimedOut { cell, .. } | Self::KernelDied { cell, .. } | Self::Interrupted { cell } => *cell,
         }
@@ -112,6 +119,10 @@ impl Outcome {
             ),
             Self::KernelDied { death, .. } => format!("the kernel died: {death}"),
             Self::StartFailed { error, .. } => crate::error::chain(error.as_ref()),
+            Self::OutputsIncomplete { waited, .. } => format!(
+                "the kernel did not confirm within {} s that all outputs of the cell were sent; some may be missing",
+                waited.as_secs()
+            ),
             Self::Interrupted { .. } => "interrupted".to_owned(),
         }
     }
@@ -126,6 +137,7 @@ impl Outcome {
             Self::TimedOut { .. } => "timed-out",
             Self::KernelDied { .. } => "kernel-died",
             Self::StartFailed { .. } => "start-failed",
+            Self::OutputsIncomplete { .. } => "outputs-incomplete",
             Self::Interrupted { .. } => "interrupted",
         }
     }

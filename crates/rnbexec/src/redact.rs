@@ -6,7 +6,10 @@ use rnbexec_notebook::{Cell, Json};
 /// What stands where a secret stood.
 const MASK: &str = "***";
 
-/// Replaces the values of secrets, as they are and as they look in `repr` and JSON.
+/// The shortest secret, in characters, that is searched for.
+const SHORTEST: usize = 4;
+
+/// Replaces the values of secrets: as they are, and as they look in Python's `repr`, JSON, HTML, URLs and base64.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redactor {
     needles: Vec<String>,
@@ -16,22 +19,14 @@ impl Redactor {
     /// A redactor for the given secrets. Values shorter than four characters are not searched for: masking every `1`
     /// in a notebook would destroy it and hide nothing.
     pub(crate) fn new(secrets: &SecretParameters) -> Self {
-        let mut needles = Vec::new();
-        for (_, secret) in secrets.iter() {
-            let Some(value) = secret.expose().text() else { continue };
-            if value.chars().count() < 4 {
-                continue;
-            }
-            let json = Json::from(value.as_ref()).to_compact();
-            let escaped = json.trim_matches('"').to_owned();
-            for needle in [value.into_owned(), escaped] {
-                if !needles.contains(&needle) {
-                    needles.push(needle);
-                }
-            }
-        }
+        let values = secrets.iter().filter_map(|(_, secret)| secret.expose().text());
+        let mut needles: Vec<String> = values
+            .filter(|value| value.chars().count() >= SHORTEST)
+            .flat_map(|value| guises(&value))
+            .collect();
         // Longest first, so that a secret which contains another is masked whole.
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        needles.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        needles.dedup();
         Self { needles }
     }
 
@@ -52,7 +47,7 @@ impl Redactor {
 
     /// Takes every secret out of a cell's outputs.
     pub(crate) fn redact_outputs(&self, cell: &mut Cell) {
-        if self.is_empty() {
+        if self.is_empty() || cell.outputs().is_empty() {
             return;
         }
         for output in cell.outputs_mut() {
@@ -80,5 +75,124 @@ impl Redactor {
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::IllFormed(_) => {}
         }
+    }
+}
+
+/// The forms in which a value turns up in outputs.
+fn guises(value: &str) -> Vec<String> {
+    let json = Json::from(value).to_compact();
+    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+    let escaped = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut guises = vec![
+        value.to_owned(),
+        ascii(&json),
+        json,
+        // Python writes single quotes around a text unless it holds one and no double quote.
+        escaped.replace('\'', "\\'"),
+        escaped,
+        html.replace('"', "&quot;").replace('\'', "&#x27;"),
+        html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html,
+        percent_encoded(value),
+    ];
+    guises.extend(base64_within(value.as_bytes()));
+    guises
+}
+
+/// JSON with everything beyond ASCII as `\uXXXX`, as Python's `json.dumps` writes it.
+fn ascii(json: &str) -> String {
+    let unit = |unit: &u16| format!("\\u{unit:04x}");
+    let character = |c: char| match c {
+        c if c.is_ascii() => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(unit).collect(),
+    };
+    json.chars().map(character).collect()
+}
+
+/// As Python's `urllib.parse.quote` with nothing safe, the form of a query's value.
+fn percent_encoded(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    value.bytes().map(byte).collect()
+}
+
+/// The characters of base64 that the value alone decides, at each of the three places it can have in a longer text
+/// (`user:password` in a header, say), in the alphabets of MIME and of URLs.
+fn base64_within(value: &[u8]) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let mut found = Vec::new();
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(value);
+        // Characters that neighbours share are left out: the first `before + 1` of them, and a last partial group.
+        let first = if before == 0 { 0 } else { before + 1 };
+        let whole = bytes.len() * 8 / 6;
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let text = engine.encode(&bytes);
+            if let Some(part) = text.get(first..whole).filter(|part| part.len() >= 2 * SHORTEST) {
+                found.push(part.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use rnbexec_notebook::parameters::Secret;
+
+    use super::*;
+
+    fn redactor(value: &str) -> Redactor {
+        let mut secrets = SecretParameters::new();
+        secrets.insert("token", Secret::new(value));
+        Redactor::new(&secrets)
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_every_guise() {
+        let redactor = redactor("s3cr3t-\"va<l>ue'\\ü\n&x");
+        for text in [
+            "s3cr3t-\"va<l>ue'\\ü\n&x",
+            r#"s3cr3t-\"va<l>ue'\\ü\n&x"#,
+            r#"s3cr3t-\"va<l>ue'\\\u00fc\n&x"#,
+            r#"s3cr3t-"va<l>ue\'\\ü\n&x"#,
+            "s3cr3t-&quot;va&lt;l&gt;ue&#x27;\\ü\n&amp;x",
+            "s3cr3t-%22va%3Cl%3Eue%27%5C%C3%BC%0A%26x",
+        ] {
+            assert_eq!(redactor.text(&format!("<{text}>")), "<***>", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_base64_wherever_it_begins() {
+        use base64::Engine as _;
+        let redactor = redactor("correct horse battery");
+        for around in ["", "u", "us", "user:"] {
+            let plain = format!("{around}correct horse battery{around}");
+            let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
+            assert!(redactor.text(&encoded).contains("***"), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn short_values_are_left_alone_and_cells_without_outputs_stay_as_they_are() {
+        let redactor = redactor("abc");
+        assert!(redactor.is_empty());
+        let mut cell = Cell::markdown("id", "text");
+        let before = cell.clone();
+        self::redactor("secret").redact_outputs(&mut cell);
+        assert_eq!(rnbexec_notebook::write_cell(&cell), rnbexec_notebook::write_cell(&before));
+    }
+
+    #[test]
+    fn keys_and_nested_values_are_masked() {
+        let mut json = Json::parse(br#"{"a secret": ["my secret", {"k": "secret"}], "n": 1}"#).unwrap();
+        redactor("secret").redact(&mut json);
+        assert_eq!(json.to_compact(), r#"{"a ***":["my ***",{"k":"***"}],"n":1}"#);
     }
 }

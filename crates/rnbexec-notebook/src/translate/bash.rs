@@ -112,7 +112,8 @@ fn word(wtf8: &[u8]) -> Result<String, Unsupported> {
 
 fn quoted(wtf8: &[u8]) -> Result<String, Unsupported> {
     let text = text::without_nul(text::well_formed(wtf8, LANGUAGE)?, LANGUAGE)?;
-    let typed = |c: char| c.is_control() && c != '\n';
+    // bash_kernel cuts the code at everything that Python's `splitlines` takes for a line's end.
+    let typed = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{2029}');
     let expanded = text.contains('\n') && text.contains('!');
     if !text.contains(typed) && !expanded {
         return Ok(format!("'{}'", text.replace('\'', "'\"'\"'")));
@@ -126,7 +127,7 @@ fn quoted(wtf8: &[u8]) -> Result<String, Unsupported> {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // U+0080 to U+009F are two bytes.
-            c if c.is_control() || c == '!' => {
+            c if c.is_control() || matches!(c, '!' | '\u{2028}' | '\u{2029}') => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     out.push_str(&octal(byte));
                 }

@@ -175,8 +175,13 @@ impl Run<'_> {
                 CellEnd::Stopped(Outcome::KernelDied { cell: Some(index), death })
             }
             (None, ExecutionEnd::IdleMissing { waited } | ExecutionEnd::ReplyMissing { waited }) => {
-                self.mark_incomplete(index, waited);
-                self.replied(index, reply, errors_allowed)
+                self.mark_incomplete(index);
+                match self.replied(index, reply, errors_allowed) {
+                    CellEnd::Done if self.request.on_error == OnError::Stop => {
+                        CellEnd::Stopped(Outcome::OutputsIncomplete { cell: index, waited })
+                    }
+                    end => end,
+                }
             }
             (None, ExecutionEnd::Complete) => self.replied(index, reply, errors_allowed),
         }
@@ -223,13 +228,9 @@ impl Run<'_> {
         }
     }
 
-    /// The kernel never said that the cell's outputs are all here: say so in the cell.
-    fn mark_incomplete(&mut self, index: usize, waited: Duration) {
-        self.warn(format!(
-            "cell {} may lack outputs: the kernel did not report its end within {} s of its last message",
-            index + 1,
-            waited.as_secs()
-        ));
+    /// Says in the cell that the kernel never confirmed its end.
+    fn mark_incomplete(&mut self, index: usize) {
+        self.warn(format!("cell {} may lack outputs: the kernel did not confirm its end", index + 1));
         if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
             let mut note = rnbexec_notebook::Object::new();
             note.insert("outputs".to_owned(), Json::from("possibly incomplete"));

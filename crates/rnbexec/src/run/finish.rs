@@ -118,6 +118,7 @@ impl Run<'_> {
             Outcome::TimedOut { .. }
             | Outcome::KernelDied { .. }
             | Outcome::StartFailed { .. }
+            | Outcome::OutputsIncomplete { .. }
             | Outcome::Interrupted { .. } => {
                 let mut note = Object::new();
                 note.insert("outcome".to_owned(), Json::from(outcome.name()));

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -19,8 +20,12 @@ use uuid::Uuid;
 
 use super::{Action, Durability, Environment, Location, ObjectPath, Store, StoreError, StoreErrorKind};
 
+/// How long one document may take. The client itself looks for a name node for ever.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// HDFS as a store.
 pub(super) struct HdfsStore {
+    patience: Duration,
     user: Option<String>,
     configuration: Option<String>,
     /// One client for each name node.
@@ -31,6 +36,7 @@ pub(super) struct HdfsStore {
 impl HdfsStore {
     pub(super) fn new(environment: &Environment) -> Self {
         Self {
+            patience: PATIENCE,
             user: environment.get("HADOOP_USER_NAME").map(str::to_owned),
             configuration: environment.get("HADOOP_CONF_DIR").map(str::to_owned),
             clients: Mutex::default(),
@@ -55,6 +61,22 @@ impl HdfsStore {
         let client = builder.build()?;
         clients.insert(namenode.to_owned(), client.clone());
         Ok(client)
+    }
+
+    /// Waits for `work`, but not for ever.
+    async fn within<T>(
+        &self,
+        action: Action,
+        location: &Location,
+        work: impl Future<Output = Result<T, HdfsError>> + Send,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.patience, work).await {
+            Ok(result) => result.map_err(|error| explained(action, location, &error)),
+            Err(elapsed) => {
+                let kind = StoreErrorKind::Unavailable { retry_after: None };
+                Err(StoreError::new(action, location, kind).caused_by(location, &elapsed))
+            }
+        }
     }
 
     async fn read_file(&self, at: &ObjectPath) -> Result<Bytes, HdfsError> {
@@ -105,11 +127,10 @@ impl HdfsStore {
 }
 
 #[async_trait]
-#[expect(clippy::large_futures, reason = "the trait boxes every call as a whole")]
 impl Store for HdfsStore {
     async fn read(&self, location: &Location) -> Result<Bytes, StoreError> {
         let at = file_of(Action::Read, location)?;
-        self.read_file(at).await.map_err(|error| explained(Action::Read, location, &error))
+        self.within(Action::Read, location, self.read_file(at)).await
     }
 
     async fn write(
@@ -119,12 +140,12 @@ impl Store for HdfsStore {
         durability: Durability,
     ) -> Result<(), StoreError> {
         let at = file_of(Action::Write, location)?;
-        self.replace(at, parts, durability).await.map_err(|error| explained(Action::Write, location, &error))
+        self.within(Action::Write, location, Box::pin(self.replace(at, parts, durability))).await
     }
 
     async fn list(&self, location: &Location) -> Result<Vec<Location>, StoreError> {
         let at = file_of(Action::List, location)?;
-        let keys = self.files(at).await.map_err(|error| explained(Action::List, location, &error))?;
+        let keys = self.within(Action::List, location, self.files(at)).await?;
         Ok(keys.into_iter().map(|key| Location::Hdfs(at.with_key(key))).collect())
     }
 }
@@ -203,7 +224,8 @@ mod tests {
     async fn a_name_node_that_is_not_there_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let location = Location::parse(&format!("hdfs://127.0.0.1:{port}/nb.ipynb")).unwrap();
-        let error = HdfsStore::new(&Environment::default()).read(&location).await.unwrap_err();
+        let store = HdfsStore { patience: Duration::from_secs(1), ..HdfsStore::new(&Environment::default()) };
+        let error = store.read(&location).await.unwrap_err();
         assert!(error.is_transient(), "{error}: {:?}", std::error::Error::source(&error));
     }
 }

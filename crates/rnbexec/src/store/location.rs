@@ -366,6 +366,7 @@ impl fmt::Debug for GitHubFile {
     }
 }
 
+#[cfg(feature = "http")]
 impl HttpUrl {
     /// The URL, with its secrets.
     pub(crate) fn reveal(&self) -> &Url {
