@@ -20,7 +20,7 @@
 //! capitals, and `adl://` is refused because the service behind it is gone. Names in `abs`, `s3`, `gs` and `hdfs` are taken
 //! as they stand, without percent-decoding, as papermill does.
 //!
-//! `Display` and `Debug` never show a secret; [`Location::reveal`] is for the stores alone.
+//! `Display` and `Debug` never show a secret; what does is for the stores alone.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
