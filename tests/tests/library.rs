@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rnbexec::store::{Environment, Location, MemoryStore, Stores};
 use rnbexec::{
-    Cancel, CancelLevel, EnvironmentRequest, Input, Limits, Outcome, RunError, RunEvent, RunReport, RunRequest,
-    Services, TimeLimit, UnknownParameters, run_notebook,
+    Cancel, CancelLevel, EnvironmentRequest, Input, Limits, Outcome, RunError, RunEvent, RunReport,
+    RunRequest, Services, TimeLimit, UnknownParameters, run_notebook,
 };
 use rnbexec_notebook::CellStatus;
 use rnbexec_tests::{Book, Scratch};
@@ -63,11 +63,15 @@ async fn a_notebook_runs_from_memory_to_memory_and_tells_what_happens() {
         _ => {}
     };
     let request = world.request(&book).parameter("name", "library");
-    let report = run_notebook(request, &world.services, &mut on_event, Cancel::never()).await.expect("a report");
+    let report =
+        run_notebook(request, &world.services, &mut on_event, Cancel::never()).await.expect("a report");
 
     assert!(matches!(report.outcome, Outcome::Completed), "{:?}", report.outcome);
     assert_eq!(report.executed_cells, 3);
-    assert_eq!(told, ["0 completed", "1 completed", "2 stdout hello library\n", "2 completed", "3 completed"]);
+    assert_eq!(
+        told,
+        ["0 completed", "1 completed", "2 stdout hello library\n", "2 completed", "3 completed"]
+    );
     assert_eq!(world.saved()["cells"][2]["outputs"][0]["text"][0], "hello library\n");
     // What the report holds is what was saved.
     assert_eq!(world.documents.get("out.ipynb").expect("saved"), report.notebook.to_vec());
@@ -115,7 +119,10 @@ async fn the_bytes_of_a_notebook_run_without_any_store() {
     let bytes = Book::new().code("6 * 7").to_bytes();
     let request = RunRequest::new(Input::Bytes { bytes: bytes.into(), path: None }, None);
     let report = world.run(request).await.expect("a report");
-    assert_eq!(report.notebook.cells()[0].outputs()[0].get("data").map(|data| data.to_compact()).as_deref(), Some(r#"{"text/plain":"42"}"#));
+    assert_eq!(
+        report.notebook.cells()[0].outputs()[0].get("data").map(|data| data.to_compact()).as_deref(),
+        Some(r#"{"text/plain":"42"}"#)
+    );
 }
 
 #[tokio::test]
@@ -123,7 +130,9 @@ async fn unknown_parameters_can_be_refused_before_anything_happens() {
     let world = World::new();
     let mut request = world.request(&Book::new().parameters("known = 1")).parameter("unknown", 2_i64);
     request.unknown_parameters = UnknownParameters::Refuse;
-    let Err(RunError::UnknownParameters { names, known }) = world.run(request).await else { panic!("not refused") };
+    let Err(RunError::UnknownParameters { names, known }) = world.run(request).await else {
+        panic!("not refused")
+    };
     assert_eq!((names, known), (vec!["unknown".to_owned()], vec!["known".to_owned()]));
     assert!(world.documents.get("out.ipynb").is_none());
 }
@@ -152,7 +161,8 @@ async fn two_runs_share_one_process_without_noticing_each_other() {
         let bytes = book.to_bytes();
         let folder = world.scratch.join(format!("cwd{value}"));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let mut request = RunRequest::new(Input::Bytes { bytes: bytes.into(), path: None }, None).parameter("n", value);
+        let mut request =
+            RunRequest::new(Input::Bytes { bytes: bytes.into(), path: None }, None).parameter("n", value);
         request.kernel.cwd = Some(folder);
         world.run(request)
     };
@@ -160,6 +170,9 @@ async fn two_runs_share_one_process_without_noticing_each_other() {
     for (report, value) in [(one, 1), (two, 2)] {
         let report = report.expect("a report");
         let printed = report.notebook.cells()[2].outputs()[0].to_compact();
-        assert!(printed.contains(&format!("{value} ")) && printed.contains(&format!("cwd{value}")), "{printed}");
+        assert!(
+            printed.contains(&format!("{value} ")) && printed.contains(&format!("cwd{value}")),
+            "{printed}"
+        );
     }
 }

@@ -26,3 +26,8 @@ pub use request::{
 };
 pub use run::run_notebook;
 pub use services::Services;
+
+/// The README's code, so that it compiles as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeExample;
