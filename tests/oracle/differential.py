@@ -147,9 +147,9 @@ def answer_of_papermill(case, cache, digest):
         work = os.path.join(case["root"], "work")
         shutil.rmtree(work)
         for name, content in case["files"].items():
-            path = os.path.join(work, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
+            place = os.path.join(work, name)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            with open(place, "wb") as file:
                 file.write(base64.b64decode(content))
         os.makedirs(work, exist_ok=True)
         answer = run_papermill(case)
@@ -338,7 +338,7 @@ def default_parameters_are_always_there(nb):
 
 
 def exit_with_nothing_succeeds(nb):
-    """sys.exit(None) and sys.exit(False) are exits with 0, as Python has it; papermill knows only '' and '0'."""
+    """sys.exit(None) is an exit with 0, as Python has it; papermill knows only '' and '0'."""
     raises_exception_succeeds(nb)
 
 
