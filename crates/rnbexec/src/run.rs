@@ -105,7 +105,12 @@ async fn run_once(
     if request.mode == Mode::PrepareOnly {
         return finish::prepared_only(request, services, plan.notebook, warnings).await;
     }
-    let kernelspec = prepare::kernelspec(request, services, &plan, on_event).await?;
+    let mut called_off = cancel.clone();
+    let kernelspec = tokio::select! {
+        found = prepare::kernelspec(request, services, &plan, on_event) => found?,
+        // Making an environment takes minutes; dropping it ends the installer.
+        () = called_off.reached(CancelLevel::Interrupt) => return Ok(finish::called_off(plan.notebook, warnings)),
+    };
 
     let started = Stamp::now(services);
     papermill::start_run(&mut plan.notebook, &started.iso());

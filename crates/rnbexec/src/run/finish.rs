@@ -38,6 +38,20 @@ pub(super) async fn prepared_only(
     })
 }
 
+/// A run that was called off before its kernel was known: nothing was executed and nothing written.
+pub(super) fn called_off(notebook: Notebook, warnings: Vec<String>) -> RunReport {
+    RunReport {
+        total_cells: notebook.cells().len(),
+        notebook,
+        outcome: Outcome::Interrupted { cell: None },
+        attempts: 1,
+        executed_cells: 0,
+        duration: std::time::Duration::ZERO,
+        kernel: None,
+        warnings,
+    }
+}
+
 impl Run<'_> {
     /// Ends a run whose kernel is up: the notebook is completed and saved while the kernel shuts down.
     pub(super) async fn finish(
