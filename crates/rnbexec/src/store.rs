@@ -7,7 +7,7 @@
 //! HDFS.
 //!
 //! Nothing of a cloud is initialised before a location of it is used, and each cloud can be left out of a build by its
-//! cargo feature (`http`, `s3`, `gcs`, `azure`). HDFS is a feature to be asked for (`hdfs`).
+//! cargo feature (`http`, `s3`, `gcs`, `azure`, `hdfs`).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
