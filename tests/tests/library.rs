@@ -10,7 +10,7 @@ use rnbexec::{
     Cancel, CancelLevel, EnvironmentRequest, Input, Limits, Outcome, RunError, RunEvent, RunReport,
     RunRequest, Services, TimeLimit, UnknownParameters, run_notebook,
 };
-use rnbexec_notebook::CellStatus;
+use rnbexec_notebook::{CellStatus, Json};
 use rnbexec_tests::{Book, Scratch};
 
 /// A library's world: documents in memory, the oracle's kernels, a private home.
@@ -120,7 +120,7 @@ async fn the_bytes_of_a_notebook_run_without_any_store() {
     let request = RunRequest::new(Input::Bytes { bytes: bytes.into(), path: None }, None);
     let report = world.run(request).await.expect("a report");
     assert_eq!(
-        report.notebook.cells()[0].outputs()[0].get("data").map(|data| data.to_compact()).as_deref(),
+        report.notebook.cells()[0].outputs()[0].get("data").map(Json::to_compact).as_deref(),
         Some(r#"{"text/plain":"42"}"#)
     );
 }
