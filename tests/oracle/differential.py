@@ -180,7 +180,7 @@ TEXT_RULES = [
     # %%time and friends measure; what they measured is no promise of ours.
     (re.compile(r"(CPU times|Wall time): .*"), r"\1: MEASURED"),
     # Where the oracle's Python lies.
-    (re.compile(r"[^\s'\"]*/rnbexec-tests/oracle-[0-9a-f]+"), "$ORACLE"),
+    (re.compile(r"(?:/[^\s'\"/]+)+/rnbexec-tests/oracle-[0-9a-f]+"), "$ORACLE"),
     # Times that code prints.
     (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d+"), "TIMESTAMP"),
 ]
