@@ -131,6 +131,7 @@ pub(super) const TABLE: &[(&str, &str, Result<&str, &str>)] = &[
         Ok("$x = @{\"it's\" = 1\n \"`$x\" = 2\n \"日\" = 3\n \"a`nb\" = 4\n \"`\"q`\"\" = 5}"),
     ),
     (".net-powershell", "keys by case", Err("a hash table with keys that differ in case only")),
+    ("bash", "line separator", Ok(r"x=$'a\342\200\250b'")),
     ("bash", "return", Ok("x=$'a\\r\\nb'")),
     ("bash", "tab", Ok("x=$'a\\tb'")),
     ("bash", "control", Ok("x=$'\\001\\033\\177'")),
