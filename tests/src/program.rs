@@ -38,7 +38,9 @@ fn build(package: &str, bin: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .current_dir(oracle::workspace())
-        .args(["build", "--quiet", "-p", package, "--bin", bin, "--profile", profile, "--target-dir"])
+        // Naming this package too gives the dependencies the features they have in the test run: no second build of them.
+        .args(["build", "--quiet", "-p", package, "-p", env!("CARGO_PKG_NAME"), "--bin", bin])
+        .args(["--profile", profile, "--target-dir"])
         .arg(target_dir)
         .output()
         .expect("cargo runs, as it started these tests");
