@@ -73,7 +73,13 @@ impl Redactor {
                 }
                 object.values_mut().for_each(|value| self.redact(value));
             }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::IllFormed(_) => {}
+            // Rather no lone surrogates than a secret.
+            Json::IllFormed(text) => {
+                if let std::borrow::Cow::Owned(clean) = self.text(&text.to_string_lossy()) {
+                    *json = Json::String(clean);
+                }
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) => {}
         }
     }
 }
@@ -187,6 +193,13 @@ mod tests {
         let before = cell.clone();
         self::redactor("secret").redact_outputs(&mut cell);
         assert_eq!(rnbexec_notebook::write_cell(&cell), rnbexec_notebook::write_cell(&before));
+    }
+
+    #[test]
+    fn a_secret_beside_a_lone_surrogate_is_masked() {
+        let mut json = Json::parse(br#"["\ud800 my secret", "\ud800"]"#).unwrap();
+        redactor("secret").redact(&mut json);
+        assert_eq!(json.to_compact(), "[\"\u{fffd} my ***\",\"\\ud800\"]");
     }
 
     #[test]
