@@ -35,6 +35,9 @@ const IOPUB_LATE: Duration = Duration::from_millis(50);
 /// A connection that breaks is most often the first sign of a death, which then follows within this time.
 const DEATH_FOLLOWS: Duration = Duration::from_secs(2);
 
+/// As long as any clock of ours reaches.
+const FOREVER: Duration = Duration::from_hours(24 * 365 * 30);
+
 /// What to start, and how.
 pub(crate) struct Plan {
     pub(crate) spec: Kernelspec,
@@ -70,7 +73,7 @@ pub(crate) enum Failure {
 /// Tries the transports in turn, all within the start timeout.
 pub(crate) async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Running, Started), Failure> {
     let began = Instant::now();
-    let deadline = began + plan.options.start_timeout;
+    let deadline = began + plan.options.start_timeout.min(FOREVER);
     let mut transports = launcher::transports(&plan.spec).iter().peekable();
     let mut port_tries = PORT_TRIES;
     while let Some(transport) = transports.next() {
