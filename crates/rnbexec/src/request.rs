@@ -162,7 +162,7 @@ pub struct Limits {
     pub start: Duration,
     /// One cell, unless its tag `timeout=SECONDS` or its metadata `rnbexec.timeout` says otherwise.
     pub cell: Option<Duration>,
-    /// The whole run, from the moment the kernel is started.
+    /// The whole run with all its attempts, from the moment a kernel is first started.
     pub run: Option<Duration>,
     /// How long an interrupted cell may take to end before the kernel is killed.
     pub interrupt_grace: Duration,

@@ -2,6 +2,7 @@
 
 mod cell;
 mod finish;
+mod note;
 mod prepare;
 mod time;
 
@@ -24,7 +25,7 @@ use crate::store::{Durability, Location, Rewrite, StoreErrorKind};
 use crate::{Mode, Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
 
 use cell::CellEnd;
-use time::Stamp;
+use time::{Stamp, after, at};
 
 /// How many lines that a kernel's process wrote past the notebook may wait to be told.
 const KERNEL_LINES: usize = 256;
@@ -52,20 +53,31 @@ pub async fn run_notebook(
     mut cancel: Cancel,
 ) -> Result<RunReport, RunError> {
     let mut attempt = 1;
-    // Standard input can be read but once, and a run in place writes over its input.
-    let mut input = None;
+    let mut carried = Carried::default();
     loop {
-        let result = run_once(&request, services, &mut input, &mut *on_event, cancel.clone()).await;
+        let result = run_once(&request, services, &mut carried, &mut *on_event, cancel.clone())
+            .await
+            .map(|report| RunReport { attempts: attempt, ..report });
         let Some(cause) = retry_cause(&result).filter(|_| attempt <= request.retries) else {
-            return result.map(|report| RunReport { attempts: attempt, ..report });
+            return result;
         };
         tokio::select! {
             () = tokio::time::sleep(pause_before(attempt)) => {}
+            () = at(carried.deadline) => return result,
             () = cancel.reached(CancelLevel::Drain) => return result,
         }
         attempt += 1;
         on_event(RunEvent::Retrying { attempt, cause });
     }
+}
+
+/// What one attempt leaves to the next.
+#[derive(Default)]
+struct Carried {
+    /// The notebook: standard input can be read but once, and a run in place writes over its input.
+    input: Option<Bytes>,
+    /// When all must be over, counted from the first start of a kernel.
+    deadline: Option<tokio::time::Instant>,
 }
 
 /// Why the run should be begun again; `None` when that would not help.
@@ -89,16 +101,16 @@ fn pause_before(attempt: u32) -> Duration {
 async fn run_once(
     request: &RunRequest,
     services: &Services,
-    input: &mut Option<Bytes>,
+    carried: &mut Carried,
     on_event: OnEvent<'_>,
     cancel: Cancel,
 ) -> Result<RunReport, RunError> {
     let mut warnings = Warnings { on_event: &mut *on_event, told: Vec::new() };
-    let bytes = match input.take() {
+    let bytes = match carried.input.take() {
         Some(bytes) => bytes,
         None => prepare::read(request, services).await?,
     };
-    *input = (request.retries > 0).then(|| bytes.clone());
+    carried.input = (request.retries > 0).then(|| bytes.clone());
     let mut plan = prepare::plan(request, &bytes, &mut warnings)?;
     drop(bytes);
     let warnings = warnings.told;
@@ -113,6 +125,7 @@ async fn run_once(
     };
 
     let started = Stamp::now(services);
+    carried.deadline = carried.deadline.or_else(|| request.limits.run.and_then(after));
     papermill::start_run(&mut plan.notebook, &started.iso());
     let redactor = Redactor::new(&request.secrets);
     let saver = Saver::start(services, request.output.clone(), redactor.clone());
@@ -128,7 +141,7 @@ async fn run_once(
         on_event,
         cancel,
         started,
-        deadline: request.limits.run.map(|limit| tokio::time::Instant::now() + limit),
+        deadline: carried.deadline,
         saves_now: saves_during_run(request, services),
         kernel_output,
         first_saved: false,
@@ -140,7 +153,7 @@ async fn run_once(
     match run.start(&kernelspec, kernel_lines).await? {
         Ok(kernel) => run.execute(kernel, &kernelspec, plan.secrets).await,
         Err(Launched::Failed(error)) => run.start_failed(error, &kernelspec).await,
-        Err(Launched::Cancelled) => run.cancelled_at_start(&kernelspec).await,
+        Err(Launched::Stopped(outcome)) => run.stopped_at_start(outcome, &kernelspec).await,
     }
 }
 
@@ -185,7 +198,8 @@ async fn earlier_output_exists(request: &RunRequest, services: &Services) -> boo
 /// Why there is no kernel.
 enum Launched {
     Failed(LaunchError),
-    Cancelled,
+    /// It was called off, or took too long for the whole run.
+    Stopped(Outcome),
 }
 
 async fn launch(
@@ -193,6 +207,7 @@ async fn launch(
     request: &RunRequest,
     services: &Services,
     kernel_lines: mpsc::Sender<String>,
+    deadline: Option<tokio::time::Instant>,
     mut cancel: Cancel,
 ) -> Result<Kernel, Launched> {
     let options = LaunchOptions {
@@ -215,8 +230,15 @@ async fn launch(
     tokio::select! {
         launched = Kernel::launch(kernelspec, options) => launched.map_err(Launched::Failed),
         // Dropping the launch kills what was started.
-        () = cancel.reached(CancelLevel::Interrupt) => Err(Launched::Cancelled),
+        () = at(deadline) => Err(Launched::Stopped(run_timed_out(request))),
+        () = cancel.reached(CancelLevel::Interrupt) => Err(Launched::Stopped(Outcome::Interrupted { cell: None })),
     }
+}
+
+/// The whole run took too long, and no cell was in flight.
+fn run_timed_out(request: &RunRequest) -> Outcome {
+    let after = request.limits.run.unwrap_or_default();
+    Outcome::TimedOut { cell: None, limit: TimeLimit::Run, after, killed: false }
 }
 
 /// A run under way: the notebook, what records and saves it, and the caller.
@@ -260,7 +282,8 @@ impl Run<'_> {
             async move { if wanted { saver.flush(Durability::Visible).await } else { Ok(()) } }
         };
         let begun = std::time::Instant::now();
-        let launching = launch(kernelspec, self.request, self.services, kernel_lines, self.cancel.clone());
+        let cancel = self.cancel.clone();
+        let launching = launch(kernelspec, self.request, self.services, kernel_lines, self.deadline, cancel);
         let (launched, saved) = tokio::join!(launching, save(at_once));
         let saved = match saved {
             Ok(()) if launched.is_ok() => save(self.saves_now && !at_once).await,
@@ -331,9 +354,8 @@ impl Run<'_> {
         if self.cancel.level() >= CancelLevel::Interrupt {
             return Some(Outcome::Interrupted { cell: None });
         }
-        let limit = self.request.limits.run?;
         let over = self.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
-        over.then_some(Outcome::TimedOut { cell: None, limit: TimeLimit::Run, after: limit, killed: false })
+        over.then(|| run_timed_out(self.request))
     }
 
     fn begin_cell(&mut self, index: usize) -> Stamp {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rnbexec_kernel::{ExecuteRequest, Execution, ExecutionEnd, Kernel, KernelEvent, Message};
+use rnbexec_kernel::{ExecuteRequest, Execution, ExecutionEnd, Kernel, KernelDeath, KernelEvent, Message};
 use rnbexec_notebook::{Cell, CellType, Json};
 use tokio::time::Instant;
 
-use super::Run;
-use super::time::message_date;
+use super::time::{after, at, message_date};
+use super::{Run, note};
 use crate::cancel::CancelLevel;
 use crate::outcome::{CellError, Outcome, TimeLimit};
 use crate::record::{Recorder, Shown};
@@ -93,11 +93,11 @@ impl Run<'_> {
         self.recorder.begin_cell(execution.msg_id(), index, cell);
         self.executed_cells += 1;
 
-        let cell_deadline = limit.map(|limit| Instant::now() + limit);
+        let cell_deadline = limit.and_then(after);
         let mut reply = None;
         let mut stopping: Option<Stopping> = None;
         let mut kill_at: Option<Instant> = None;
-        let mut autosave_at = self.autosave().map(|interval| Instant::now() + interval);
+        let mut autosave_at = self.autosave().and_then(after);
 
         let end = loop {
             let running = stopping.is_none();
@@ -128,7 +128,7 @@ impl Run<'_> {
                     self.saver.request();
                     self.warn_of_failed_save();
                     // Serializing a huge half-done cell must not eat the run either.
-                    autosave_at = self.autosave().map(|every| Instant::now() + every.max(begun.elapsed() * 9));
+                    autosave_at = self.autosave().and_then(|every| after(every.max(begun.elapsed() * 9)));
                 }
                 Some(line) = self.kernel_output.recv() => {
                     (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
@@ -150,7 +150,7 @@ impl Run<'_> {
             }
             if running && stopping.is_some() {
                 execution.interrupt();
-                kill_at = Some(Instant::now() + self.request.limits.interrupt_grace);
+                kill_at = after(self.request.limits.interrupt_grace);
             }
         };
         self.conclude(index, end, stopping, reply, errors_allowed)
@@ -171,9 +171,7 @@ impl Run<'_> {
                 CellEnd::Stopped(Outcome::TimedOut { cell: Some(index), limit, after, killed })
             }
             (Some(Stopping::Cancelled), _) => CellEnd::Stopped(Outcome::Interrupted { cell: Some(index) }),
-            (None, ExecutionEnd::Died(death)) => {
-                CellEnd::Stopped(Outcome::KernelDied { cell: Some(index), death })
-            }
+            (None, ExecutionEnd::Died(death)) => CellEnd::Stopped(self.kernel_died(Some(index), death)),
             (None, ExecutionEnd::IdleMissing { waited } | ExecutionEnd::ReplyMissing { waited }) => {
                 self.mark_incomplete(index);
                 match self.replied(index, reply, errors_allowed) {
@@ -185,6 +183,12 @@ impl Run<'_> {
             }
             (None, ExecutionEnd::Complete) => self.replied(index, reply, errors_allowed),
         }
+    }
+
+    /// The kernel died; what it wrote last may hold a secret.
+    pub(super) fn kernel_died(&self, cell: Option<usize>, mut death: KernelDeath) -> Outcome {
+        death.stderr_tail = self.redactor.text(&death.stderr_tail).into_owned();
+        Outcome::KernelDied { cell, death }
     }
 
     fn replied(&self, index: usize, reply: Option<Reply>, errors_allowed: bool) -> CellEnd {
@@ -203,7 +207,7 @@ impl Run<'_> {
     }
 
     /// Folds one iopub message into the notebook, sends the kernel what a front end would, and tells the caller.
-    fn record(&mut self, message: &Message, execution: &mut Execution<'_>) {
+    pub(super) fn record(&mut self, message: &Message, execution: &mut Execution<'_>) {
         let date = message_date(&message.header.date, self.services);
         let (redactor, on_event) = (&self.redactor, &mut *self.on_event);
         let mut shown = |index: usize, shown: Shown<'_>| match shown {
@@ -232,21 +236,11 @@ impl Run<'_> {
     fn mark_incomplete(&mut self, index: usize) {
         self.warn(format!("cell {} may lack outputs: the kernel did not confirm its end", index + 1));
         if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
-            let mut note = rnbexec_notebook::Object::new();
-            note.insert("outputs".to_owned(), Json::from("possibly incomplete"));
-            cell.metadata_mut().insert("rnbexec".to_owned(), Json::Object(note));
+            note::set(cell.metadata_mut(), note::OUTPUTS, "possibly incomplete");
         }
     }
 
     fn autosave(&self) -> Option<Duration> {
         self.request.saves.autosave.filter(|every| self.saves_now && !every.is_zero())
-    }
-}
-
-/// Resolves at the given moment; never without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }

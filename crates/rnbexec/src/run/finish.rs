@@ -5,11 +5,12 @@ use rnbexec_kernel::{
     ExecuteRequest, ExecutionEnd, Kernel, KernelEvent, Kernelspec, LaunchError, ShutdownPolicy,
 };
 use rnbexec_notebook::translate::SecretCode;
-use rnbexec_notebook::{Cell, Json, Notebook, Object, papermill};
+use rnbexec_notebook::{Cell, Json, Notebook, papermill};
 
-use super::time::Stamp;
-use super::{Run, earlier_output_exists, fresh_id};
-use crate::outcome::CellError;
+use super::time::{Stamp, after, at};
+use super::{Run, earlier_output_exists, fresh_id, note};
+use crate::cancel::CancelLevel;
+use crate::outcome::{CellError, TimeLimit};
 use crate::redact::Redactor;
 use crate::request::OnError;
 use crate::save::Saver;
@@ -65,7 +66,8 @@ impl Run<'_> {
         {
             self.notebook.metadata_mut().insert("language_info".to_owned(), language_info.clone());
         }
-        if let Some(widgets) = self.recorder.widget_metadata() {
+        if let Some(mut widgets) = self.recorder.widget_metadata() {
+            self.redactor.redact(&mut widgets);
             self.notebook.metadata_mut().insert("widgets".to_owned(), widgets);
         }
         let policy = match outcome {
@@ -100,9 +102,12 @@ impl Run<'_> {
         self.report(kernelspec, outcome, duration, saved).await
     }
 
-    /// Ends a run that was called off before its kernel was up.
-    pub(super) async fn cancelled_at_start(mut self, kernelspec: &Kernelspec) -> Result<RunReport, RunError> {
-        let outcome = Outcome::Interrupted { cell: None };
+    /// Ends a run that had to stop before its kernel was up.
+    pub(super) async fn stopped_at_start(
+        mut self,
+        outcome: Outcome,
+        kernelspec: &Kernelspec,
+    ) -> Result<RunReport, RunError> {
         let duration = self.complete(&outcome);
         let saved = if self.first_saved {
             self.saver.finish().await
@@ -134,13 +139,9 @@ impl Run<'_> {
             | Outcome::StartFailed { .. }
             | Outcome::OutputsIncomplete { .. }
             | Outcome::Interrupted { .. } => {
-                let mut note = Object::new();
-                note.insert("outcome".to_owned(), Json::from(outcome.name()));
-                note.insert(
-                    "reason".to_owned(),
-                    Json::from(self.redactor.text(&outcome.reason()).into_owned()),
-                );
-                self.notebook.metadata_mut().insert("rnbexec".to_owned(), Json::Object(note));
+                let metadata = self.notebook.metadata_mut();
+                note::set(metadata, note::OUTCOME, outcome.name());
+                note::set(metadata, note::REASON, &self.redactor.text(&outcome.reason()));
             }
             Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => {}
         }
@@ -217,22 +218,33 @@ impl Run<'_> {
         let mut request = ExecuteRequest::new(code.expose());
         request.store_history = false;
         let mut execution = kernel.execute(request);
-        let mut failed = false;
+        let timed_out = |limit, after: Option<std::time::Duration>| {
+            Some(Outcome::TimedOut { cell: None, limit, after: after.unwrap_or_default(), killed: false })
+        };
+        let limits = &self.request.limits;
+        let cell_deadline = limits.cell.and_then(after);
+        let mut assigned = false;
         loop {
-            match execution.next().await {
-                KernelEvent::Reply(reply) => {
-                    let content = Json::parse(&reply.content).unwrap_or(Json::Null);
-                    failed = content.get("status").and_then(Json::as_str) != Some("ok");
-                }
-                KernelEvent::Ended(ExecutionEnd::Died(death)) => {
-                    return Some(Outcome::KernelDied { cell: None, death });
-                }
-                KernelEvent::Ended(_) => break,
-                _ => {}
+            tokio::select! {
+                biased;
+                () = at(self.deadline) => return timed_out(TimeLimit::Run, limits.run),
+                () = at(cell_deadline) => return timed_out(TimeLimit::Cell, limits.cell),
+                () = self.cancel.reached(CancelLevel::Interrupt) => return Some(Outcome::Interrupted { cell: None }),
+                event = execution.next() => match event {
+                    // Late outputs of cells before; what the secrets' own request brings belongs to no cell.
+                    KernelEvent::Iopub(message) => self.record(&message, &mut execution),
+                    KernelEvent::Reply(reply) => {
+                        let content = Json::parse(&reply.content).unwrap_or(Json::Null);
+                        assigned = content.get("status").and_then(Json::as_str) == Some("ok");
+                    }
+                    KernelEvent::Ended(ExecutionEnd::Died(death)) => return Some(self.kernel_died(None, death)),
+                    KernelEvent::Ended(_) => break,
+                    KernelEvent::Input(_) | KernelEvent::Rejected(_) => {}
+                },
             }
         }
         // The kernel's own error would show the code, and so the secret.
-        failed.then(|| {
+        (!assigned).then(|| {
             Outcome::CellFailed(CellError {
                 cell: index,
                 execution_count: None,

@@ -7,7 +7,7 @@ use rnbexec_notebook::inject::{INJECTED_TAG, PARAMETERS_TAG, Placement, inject};
 use rnbexec_notebook::translate::{self, SecretCode, Translator};
 use rnbexec_notebook::{Cell, CellType, Json, Notebook, inspect, papermill};
 
-use super::{Warnings, fresh_id};
+use super::{Warnings, fresh_id, note};
 use crate::request::{EnvironmentRequest, Input, UnknownParameters};
 use crate::{RunError, RunEvent, RunRequest, Services};
 
@@ -39,7 +39,7 @@ pub(super) async fn read(request: &RunRequest, services: &Services) -> Result<By
 }
 
 /// Parses and parameterizes the notebook, in papermill's order: parameters are injected first, then paths and report
-/// mode are noted, then the error markers of an earlier run go.
+/// mode are noted, then the error markers of an earlier run go, and its notes.
 pub(super) fn plan(
     request: &RunRequest,
     bytes: &[u8],
@@ -96,6 +96,7 @@ pub(super) fn plan(
         papermill::hide_sources(&mut notebook);
     }
     papermill::remove_error_markers(&mut notebook);
+    note::forget(&mut notebook);
     Ok(Plan { notebook, secrets, kernel, language })
 }
 

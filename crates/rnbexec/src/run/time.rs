@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use tokio::time::sleep_until;
+
 use crate::Services;
 
 /// A moment: the wall clock's for people, the monotonic one's for durations.
@@ -30,6 +32,19 @@ impl Stamp {
     pub(super) fn since(&self, earlier: Stamp) -> Duration {
         let span = self.monotonic.saturating_duration_since(earlier.monotonic);
         Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The moment that lies so far ahead; `None`, which is never, when clocks do not reach that far.
+pub(super) fn after(time: Duration) -> Option<tokio::time::Instant> {
+    tokio::time::Instant::now().checked_add(time)
+}
+
+/// Resolves at the given moment; never without one.
+pub(super) async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

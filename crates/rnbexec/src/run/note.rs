@@ -1,0 +1,70 @@
+//! What a run notes in `metadata.rnbexec`, of a notebook and of a cell, beside what a user may keep there
+//! (`rnbexec.timeout`).
+
+use rnbexec_notebook::{Json, Notebook, Object};
+
+/// Of a notebook: how the run ended, in one word.
+pub(super) const OUTCOME: &str = "outcome";
+/// Of a notebook: why it ended so.
+pub(super) const REASON: &str = "reason";
+/// Of a cell: that outputs may be missing.
+pub(super) const OUTPUTS: &str = "outputs";
+
+/// Writes a note.
+pub(super) fn set(metadata: &mut Object, key: &str, value: &str) {
+    let notes = metadata.entry("rnbexec".to_owned()).or_insert(Json::Null);
+    if !matches!(notes, Json::Object(_)) {
+        *notes = Json::Object(Object::new());
+    }
+    if let Json::Object(notes) = notes {
+        notes.insert(key.to_owned(), Json::from(value));
+    }
+}
+
+/// Removes the notes of an earlier run, which are not true of this one.
+pub(super) fn forget(notebook: &mut Notebook) {
+    remove(notebook.metadata_mut(), &[OUTCOME, REASON]);
+    for cell in notebook.cells_mut() {
+        remove(cell.metadata_mut(), &[OUTPUTS]);
+    }
+}
+
+fn remove(metadata: &mut Object, keys: &[&str]) {
+    let Some(Json::Object(notes)) = metadata.get_mut("rnbexec") else { return };
+    let before = notes.len();
+    notes.retain(|key, _| !keys.contains(&key.as_str()));
+    if notes.is_empty() && before > 0 {
+        metadata.shift_remove("rnbexec");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(json: &str) -> Object {
+        Json::parse(json.as_bytes()).unwrap().as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_note_stands_beside_what_the_user_keeps_there() {
+        let mut metadata = metadata(r#"{"rnbexec": {"timeout": 5}}"#);
+        set(&mut metadata, OUTPUTS, "possibly incomplete");
+        let expected = r#"{"rnbexec":{"timeout":5,"outputs":"possibly incomplete"}}"#;
+        assert_eq!(Json::Object(metadata).to_compact(), expected);
+    }
+
+    #[test]
+    fn the_notes_of_an_earlier_run_go_and_nothing_else() {
+        for (before, after) in [
+            (r#"{"rnbexec":{"outcome":"x","reason":"y"},"z":1}"#, r#"{"z":1}"#),
+            (r#"{"rnbexec":{"outcome":"x","mine":1}}"#, r#"{"rnbexec":{"mine":1}}"#),
+            (r#"{"rnbexec":{}}"#, r#"{"rnbexec":{}}"#),
+            (r#"{"rnbexec":3}"#, r#"{"rnbexec":3}"#),
+        ] {
+            let mut metadata = metadata(before);
+            remove(&mut metadata, &[OUTCOME, REASON]);
+            assert_eq!(Json::Object(metadata).to_compact(), after);
+        }
+    }
+}
