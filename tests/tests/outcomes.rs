@@ -98,10 +98,17 @@ fn a_kernel_with_a_segmentation_fault() {
 }
 
 #[test]
-fn a_kernel_that_aborts_says_its_last_words() {
-    let source = "import os, time; time.sleep(.2); os.write(2, b'last words of the kernel\\n'); os.abort()";
-    let (scratch, done) = run(&python_book(source), &[]);
-    done.expect_code(138).expect_stderr("SIGABRT").expect_stderr("last words of the kernel");
+fn a_kernel_that_aborts_shows_where() {
+    let (scratch, done) = run(&python_book("import os, time; time.sleep(.2); os.abort()"), &[]);
+    done.expect_code(138).expect_stderr("SIGABRT").expect_stderr("Fatal Python error: Aborted");
+    expect_stopped_in_the_second_of_three(&scratch);
+}
+
+#[test]
+fn the_last_words_of_a_dying_kernel_are_told() {
+    let book = fake_book("stderr-fd last words of the kernel\nexit 7");
+    let (scratch, done) = run_fake(FakeKernel::default(), &book, &[]);
+    done.expect_code(138).expect_stderr("last words of the kernel").expect_stderr("7");
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
