@@ -52,28 +52,28 @@ pub async fn run_notebook(
     on_event: OnEvent<'_>,
     mut cancel: Cancel,
 ) -> Result<RunReport, RunError> {
-    let mut attempt = 1;
-    let mut carried = Carried::default();
+    let mut carried = Carried { attempt: 1, input: None, deadline: None };
     loop {
         let result = run_once(&request, services, &mut carried, &mut *on_event, cancel.clone())
             .await
-            .map(|report| RunReport { attempts: attempt, ..report });
-        let Some(cause) = retry_cause(&result).filter(|_| attempt <= request.retries) else {
+            .map(|report| RunReport { attempts: carried.attempt, ..report });
+        let Some(cause) = retry_cause(&result).filter(|_| carried.attempt <= request.retries) else {
             return result;
         };
         tokio::select! {
-            () = tokio::time::sleep(pause_before(attempt)) => {}
-            () = at(carried.deadline) => return result,
-            () = cancel.reached(CancelLevel::Drain) => return result,
+            () = tokio::time::sleep(pause_before(carried.attempt)) => {}
+            () = at(carried.deadline) => return finish::hand_over(result, &request, services).await,
+            () = cancel.reached(CancelLevel::Drain) => return finish::hand_over(result, &request, services).await,
         }
-        attempt += 1;
-        on_event(RunEvent::Retrying { attempt, cause });
+        carried.attempt += 1;
+        on_event(RunEvent::Retrying { attempt: carried.attempt, cause });
     }
 }
 
 /// What one attempt leaves to the next.
-#[derive(Default)]
 struct Carried {
+    /// Which attempt it is, from 1.
+    attempt: u32,
     /// The notebook: standard input can be read but once, and a run in place writes over its input.
     input: Option<Bytes>,
     /// When all must be over, counted from the first start of a kernel.
@@ -142,6 +142,7 @@ async fn run_once(
         cancel,
         started,
         deadline: carried.deadline,
+        is_last_attempt: carried.attempt > request.retries,
         saves_now: saves_during_run(request, services),
         kernel_output,
         first_saved: false,
@@ -179,8 +180,12 @@ fn fresh_id() -> String {
 
 /// Whether the output is written while the notebook runs: not on request, and never to a stream.
 fn saves_during_run(request: &RunRequest, services: &Services) -> bool {
-    let once = |output: &Location| services.stores.rewrite(output) == Rewrite::Once;
-    request.saves.at_cells && request.output.as_ref().is_some_and(|output| !once(output))
+    request.saves.at_cells && request.output.is_some() && !writes_once(request, services)
+}
+
+/// Whether the output is a stream, which takes one notebook and no second.
+fn writes_once(request: &RunRequest, services: &Services) -> bool {
+    request.output.as_ref().is_some_and(|output| services.stores.rewrite(output) == Rewrite::Once)
 }
 
 /// Whether something stands at the output already. What cannot be told counts as yes.
@@ -255,6 +260,7 @@ struct Run<'a> {
     /// When the whole run must be over.
     deadline: Option<tokio::time::Instant>,
     saves_now: bool,
+    is_last_attempt: bool,
     /// What the kernel's process wrote past the notebook.
     kernel_output: mpsc::Receiver<String>,
     /// The output was written at least once.

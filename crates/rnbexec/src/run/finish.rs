@@ -8,7 +8,7 @@ use rnbexec_notebook::translate::SecretCode;
 use rnbexec_notebook::{Cell, Json, Notebook, papermill};
 
 use super::time::{Stamp, after, at};
-use super::{Run, earlier_output_exists, fresh_id, note};
+use super::{Run, earlier_output_exists, fresh_id, note, writes_once};
 use crate::cancel::CancelLevel;
 use crate::outcome::{CellError, TimeLimit};
 use crate::redact::Redactor;
@@ -53,7 +53,37 @@ pub(super) fn called_off(notebook: Notebook, warnings: Vec<String>) -> RunReport
     }
 }
 
+/// Ends a run that was to be begun again and is not: what a stream was spared until then is written now.
+pub(super) async fn hand_over(
+    result: Result<RunReport, RunError>,
+    request: &RunRequest,
+    services: &Services,
+) -> Result<RunReport, RunError> {
+    let mut report = result?;
+    let kept = matches!(report.outcome, Outcome::StartFailed { kept_earlier_output: true, .. });
+    if writes_once(request, services) && !kept {
+        let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
+        saver.replace(&mut report.notebook);
+        saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
+    }
+    Ok(report)
+}
+
 impl Run<'_> {
+    /// Whether the notebook is not written because the run is about to begin again and its output takes only one.
+    fn holds_back(&self, outcome: &Outcome) -> bool {
+        !self.is_last_attempt && outcome.is_retryable() && writes_once(self.request, self.services)
+    }
+
+    /// Saves for the last time, or leaves the output as it is.
+    async fn last_save(&mut self, wanted: bool) -> Result<(), StoreError> {
+        if wanted {
+            return self.saver.finish().await;
+        }
+        self.saver.close().await;
+        Ok(())
+    }
+
     /// Ends a run whose kernel is up: the notebook is completed and saved while the kernel shuts down.
     pub(super) async fn finish(
         mut self,
@@ -78,7 +108,8 @@ impl Run<'_> {
             _ => ShutdownPolicy::default(),
         };
         let duration = self.complete(&outcome);
-        let (saved, exit) = tokio::join!(self.saver.finish(), kernel.shutdown(policy));
+        let wanted = !self.holds_back(&outcome);
+        let (saved, exit) = tokio::join!(self.last_save(wanted), kernel.shutdown(policy));
         tracing::debug!(?exit, "the kernel is gone");
         self.report(kernelspec, outcome, duration, saved).await
     }
@@ -93,12 +124,8 @@ impl Run<'_> {
             earlier_output_exists(self.request, self.services).await && !self.first_saved;
         let outcome = Outcome::StartFailed { error: std::sync::Arc::new(error), kept_earlier_output };
         let duration = self.complete(&outcome);
-        let saved = if kept_earlier_output {
-            self.saver.close().await;
-            Ok(())
-        } else {
-            self.saver.finish().await
-        };
+        let wanted = !kept_earlier_output && !self.holds_back(&outcome);
+        let saved = self.last_save(wanted).await;
         self.report(kernelspec, outcome, duration, saved).await
     }
 
@@ -109,12 +136,7 @@ impl Run<'_> {
         kernelspec: &Kernelspec,
     ) -> Result<RunReport, RunError> {
         let duration = self.complete(&outcome);
-        let saved = if self.first_saved {
-            self.saver.finish().await
-        } else {
-            self.saver.close().await;
-            Ok(())
-        };
+        let saved = self.last_save(self.first_saved).await;
         self.report(kernelspec, outcome, duration, saved).await
     }
 
