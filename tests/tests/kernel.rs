@@ -351,7 +351,9 @@ async fn bash_and_deno_are_kernels_like_any_other() {
     let mut bash = world.launch("bash").await;
     assert_eq!(execute(&mut bash, "echo $((6 * 7))").await.complete().stdout(), "42\n");
     let mut deno = world.launch("deno").await;
-    assert_eq!(execute(&mut deno, "console.log(6 * 7)").await.complete().stdout(), "42\n");
+    // Not what it prints: Deno at times sends that after it has said that the cell is done.
+    let results = execute(&mut deno, "6 * 7").await.complete().of_type("execute_result");
+    assert!(results[0]["data"]["text/plain"].as_str().is_some_and(|text| text.contains("42")), "{results:?}");
     drop(bash);
     world.end(deno).await;
 }

@@ -214,6 +214,16 @@ fn outputs_after_the_reply_and_before_idle_are_kept() {
 }
 
 #[test]
+fn output_after_the_end_of_a_cell_goes_to_that_cell_also_when_it_is_the_last() {
+    let script = |word: &str| format!("reply\nidle\nstdout {word}");
+    let book = FakeKernel::book().code(&script("first")).code(&script("last"));
+    let (scratch, done) = run_fake(FakeKernel::default(), &book, &[]);
+    done.expect_code(0);
+    let saved = Saved::of(&scratch);
+    assert_eq!((saved.printed(0), saved.printed(1)), ("first".to_owned(), "last".to_owned()));
+}
+
+#[test]
 fn idle_before_the_reply_is_no_end() {
     let (scratch, done) = run_fake(
         FakeKernel::default(),

@@ -328,26 +328,34 @@ impl Kernel {
 
     /// Shuts the kernel down, gently at first (see [`ShutdownPolicy`]). When this returns, its process is reaped, what
     /// it left in its process group is killed, and its files are gone.
-    pub async fn shutdown(mut self, policy: ShutdownPolicy) -> Exit {
+    pub async fn shutdown(self, policy: ShutdownPolicy) -> Exit {
+        self.shutdown_and_drain(policy).await.0
+    }
+
+    /// As [`shutdown`](Self::shutdown), and returns what the kernel still said on iopub: some kernels send the last
+    /// output of a cell after they have said that it is done.
+    pub async fn shutdown_and_drain(mut self, policy: ShutdownPolicy) -> (Exit, Vec<Message>) {
         let (done, done_rx) = oneshot::channel();
         self.command(Command::Shutdown { policy, done });
         let exit = done_rx.await;
         // The answer is the last thing the thread does.
         self.thread.join();
-        exit.unwrap_or_else(|_| Exit {
-            manner: ExitManner::AlreadyDead,
-            cause: self.known_death().map_or(DeathCause::Unknown, |death| death.cause),
-        })
+        let late = self.drain();
+        let cause = || self.death.as_ref().map_or(DeathCause::Unknown, |death| death.cause.clone());
+        (exit.unwrap_or_else(|_| Exit { manner: ExitManner::AlreadyDead, cause: cause() }), late)
     }
 
-    /// Reads on to the death notice that the ended thread has left.
-    fn known_death(&mut self) -> Option<KernelDeath> {
-        while let (None, Ok(received)) = (&self.death, self.received.try_recv()) {
-            if let Received::Died(death) = received {
-                self.death = Some(death);
+    /// Takes what the ended thread has left: messages of iopub, and perhaps the death notice.
+    fn drain(&mut self) -> Vec<Message> {
+        let mut late: Vec<Message> = self.set_aside.drain(..).collect();
+        while let Ok(received) = self.received.try_recv() {
+            match received {
+                Received::Frames(Channel::Iopub, frames) => late.extend(self.session.decode(frames)),
+                Received::Frames(..) => {}
+                Received::Died(death) => self.death = Some(death),
             }
         }
-        self.death.clone()
+        late
     }
 
     /// The next thing that comes from the kernel. Cancel-safe. Once the kernel has died, it says so for ever.

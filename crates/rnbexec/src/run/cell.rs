@@ -206,8 +206,19 @@ impl Run<'_> {
         }))
     }
 
-    /// Folds one iopub message into the notebook, sends the kernel what a front end would, and tells the caller.
+    /// Folds one iopub message into the notebook and sends the kernel what a front end would.
     pub(super) fn record(&mut self, message: &Message, execution: &mut Execution<'_>) {
+        for content in self.fold(message) {
+            // What the document crate writes is always JSON.
+            if let Ok(content) = serde_json::value::RawValue::from_string(content.to_compact()) {
+                execution.send_shell("comm_msg", &content);
+            }
+        }
+    }
+
+    /// Folds one iopub message into the notebook and tells the caller. Returns the `comm_msg` contents that a front end
+    /// would send.
+    pub(super) fn fold(&mut self, message: &Message) -> Vec<Json> {
         let date = message_date(&message.header.date, self.services);
         let (redactor, on_event) = (&self.redactor, &mut *self.on_event);
         let mut shown = |index: usize, shown: Shown<'_>| match shown {
@@ -221,15 +232,10 @@ impl Run<'_> {
         };
         let applied = self.recorder.apply(message, &date, &mut self.notebook, &mut shown);
         self.touched.extend(applied.touched);
-        for content in applied.to_kernel {
-            // What the document crate writes is always JSON.
-            if let Ok(content) = serde_json::value::RawValue::from_string(content.to_compact()) {
-                execution.send_shell("comm_msg", &content);
-            }
-        }
         if let Some(warning) = applied.warning {
             self.warn(warning);
         }
+        applied.to_kernel
     }
 
     /// Says in the cell that the kernel never confirmed its end.

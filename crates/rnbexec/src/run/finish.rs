@@ -14,7 +14,7 @@ use crate::outcome::{CellError, TimeLimit};
 use crate::redact::Redactor;
 use crate::request::OnError;
 use crate::save::Saver;
-use crate::store::StoreError;
+use crate::store::{Durability, StoreError};
 use crate::{Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
 
 /// Writes a notebook that was only parameterized.
@@ -84,14 +84,33 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Ends a run whose kernel is up: the notebook is completed and saved while the kernel shuts down.
+    /// Ends a run whose kernel is up. The kernel goes first: what it says to its very end belongs into the notebook,
+    /// which meanwhile is saved as it is.
     pub(super) async fn finish(
         mut self,
         kernel: Kernel,
         kernelspec: &Kernelspec,
         outcome: Outcome,
     ) -> Result<RunReport, RunError> {
-        if let Some(info) = Json::parse(kernel.info()).ok()
+        let info = kernel.info().clone();
+        let policy = match outcome {
+            // It was asked to stop and perhaps would not: no more patience.
+            Outcome::TimedOut { .. } | Outcome::Interrupted { .. } => {
+                ShutdownPolicy { grace: std::time::Duration::ZERO }
+            }
+            _ => ShutdownPolicy::default(),
+        };
+        let meanwhile = async {
+            // The last save tells whether the notebook can be written.
+            if self.saves_now { self.saver.flush(Durability::Visible).await.err() } else { None }
+        };
+        let ((exit, late), _) = tokio::join!(kernel.shutdown_and_drain(policy), meanwhile);
+        tracing::debug!(?exit, late = late.len(), "the kernel is gone");
+        for message in &late {
+            // There is nobody left to answer.
+            drop(self.fold(message));
+        }
+        if let Some(info) = Json::parse(&info).ok()
             && let Some(language_info) = info.get("language_info")
         {
             self.notebook.metadata_mut().insert("language_info".to_owned(), language_info.clone());
@@ -100,17 +119,9 @@ impl Run<'_> {
             self.redactor.redact(&mut widgets);
             self.notebook.metadata_mut().insert("widgets".to_owned(), widgets);
         }
-        let policy = match outcome {
-            // It was asked to stop and perhaps would not: no more patience.
-            Outcome::TimedOut { .. } | Outcome::Interrupted { .. } => {
-                ShutdownPolicy { grace: std::time::Duration::ZERO }
-            }
-            _ => ShutdownPolicy::default(),
-        };
         let duration = self.complete(&outcome);
         let wanted = !self.holds_back(&outcome);
-        let (saved, exit) = tokio::join!(self.last_save(wanted), kernel.shutdown(policy));
-        tracing::debug!(?exit, "the kernel is gone");
+        let saved = self.last_save(wanted).await;
         self.report(kernelspec, outcome, duration, saved).await
     }
 
