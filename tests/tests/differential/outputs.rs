@@ -246,3 +246,38 @@ fn a_pager_and_set_next_input_leave_nothing() {
 fn the_last_expression_and_the_semicolon() {
     check(&Book::new().code("1\n2").code("3;").code("x = 4").code("_1, _").code("Out, In[1]"));
 }
+
+#[test]
+fn progress_bars_that_redraw_a_line() {
+    check(&Book::new().code(
+        "import sys\nfor i in range(0, 101, 20):\n    sys.stderr.write(f'\\r{i:3}% |' + '#' * (i // 10))\n    sys.stderr.flush()\nprint()",
+    ));
+}
+
+#[test]
+fn output_below_the_level_of_print() {
+    let given_time = "import os, sys, time\nsys.stdout.write('write\\n')\nsys.stdout.flush()\nprint('own', file=sys.stdout, flush=True)\nNone";
+    check(&Book::new().code(given_time).code("import sys\nsys.stdout.writelines(['a\\n', 'b\\n'])"));
+}
+
+#[test]
+fn a_display_handle_made_and_updated_in_a_loop() {
+    check(
+        &Book::new()
+            .code("h = display('start', display_id=True)\nfor i in range(5):\n    h.update(f'step {i}')\nh.update({'text/plain': 'raw'}, raw=True)")
+            .code("h.display('again')\nh.update('both')"),
+    );
+}
+
+#[test]
+fn displays_with_metadata_and_html_that_is_hostile() {
+    check(&Book::new().code("display({'text/html': '<script>alert(1)</script>', 'text/plain': '</script>'}, raw=True, metadata={'isolated': True})"));
+}
+
+#[test]
+fn a_publisher_of_its_own_messages() {
+    check(&Book::new().code(
+        "from IPython.core.displaypub import publish_display_data\n\
+         publish_display_data({'application/vnd.custom+json': [1, {'a': None}], 'text/plain': ''}, {'application/vnd.custom+json': {'m': 1}})",
+    ));
+}
