@@ -3,9 +3,14 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rnbexec::store::{Environment, Location, MemoryStore, Stores};
+use bytes::Bytes;
+use rnbexec::store::{
+    Action, Durability, Environment, Location, MemoryStore, RetryPolicy, Store, StoreError, StoreErrorKind,
+    Stores,
+};
 use rnbexec::{
     Cancel, CancelLevel, EnvironmentRequest, Input, Limits, Outcome, RunError, RunEvent, RunReport,
     RunRequest, Services, TimeLimit, UnknownParameters, run_notebook,
@@ -175,4 +180,96 @@ async fn two_runs_share_one_process_without_noticing_each_other() {
             "{printed}"
         );
     }
+}
+
+/// Storage that is unavailable for a number of durable writes, the kind that ends a run.
+struct Unavailable {
+    documents: MemoryStore,
+    times: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Store for Unavailable {
+    async fn read(&self, location: &Location) -> Result<Bytes, StoreError> {
+        self.documents.read(location).await
+    }
+
+    async fn write(
+        &self,
+        location: &Location,
+        parts: &[Bytes],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let left = |times: u32| times.checked_sub(1);
+        if durability == Durability::Durable
+            && self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok()
+        {
+            return Err(StoreError::new(
+                Action::Write,
+                location,
+                StoreErrorKind::Unavailable { retry_after: None },
+            ));
+        }
+        self.documents.write(location, parts, durability).await
+    }
+
+    async fn list(&self, location: &Location) -> Result<Vec<Location>, StoreError> {
+        self.documents.list(location).await
+    }
+}
+
+impl World {
+    /// This world with storage that is unavailable `times` times at the end of a run.
+    fn with_unavailable_storage(mut self, times: u32) -> Self {
+        let store = Unavailable { documents: self.documents.clone(), times: AtomicU32::new(times) };
+        let once = RetryPolicy::never();
+        let stores = Stores::new(&Environment::default()).with_memory(store).with_retry(once);
+        self.services.stores = Arc::new(stores);
+        self
+    }
+
+    /// A notebook that notes in a file each time it runs, and how often it has.
+    fn counted(&self) -> (Book, impl Fn() -> usize + use<>) {
+        let log = self.scratch.join("ran");
+        let book = Book::new().code(&format!("open({:?}, 'a').write('x')", log.display().to_string()));
+        (book, move || std::fs::read(&log).map_or(0, |ran| ran.len()))
+    }
+}
+
+#[tokio::test]
+async fn storage_that_is_unavailable_at_the_end_does_not_run_the_notebook_again() {
+    let world = World::new().with_unavailable_storage(1);
+    let (book, times) = world.counted();
+    let mut request = world.request(&book);
+    request.retries = 1;
+    let report = world.run(request).await.expect("a report");
+    assert!(report.saved && matches!(report.outcome, Outcome::Completed), "{:?}", report.outcome);
+    assert_eq!(times(), 1);
+    assert_eq!(world.saved()["cells"][0]["metadata"]["papermill"]["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_notebook_that_cannot_be_saved_is_put_elsewhere() {
+    let world = World::new().with_unavailable_storage(1);
+    let (book, times) = world.counted();
+    let error = world.run(world.request(&book)).await.expect_err("storage is unavailable");
+    assert!(error.is_retryable());
+    let RunError::Save { rescued: Some(path), .. } = error else { panic!("{error:?}") };
+    let rescued: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path).expect("the rescued notebook")).expect("JSON");
+    assert_eq!(rescued["cells"][0]["metadata"]["papermill"]["status"], "completed");
+    assert_eq!(times(), 1);
+}
+
+#[tokio::test]
+async fn what_a_request_asks_for_in_vain_is_said() {
+    let world = World::new();
+    let mut request = world.request(&Book::new().tagged("1", &["timeout=soon"]));
+    request.selection.only_tags = vec!["nosuch".to_owned()];
+    let report = world.run(request).await.expect("a report");
+    assert_eq!(report.executed_cells, 0);
+    assert_eq!(
+        report.warnings,
+        ["no cell has the tag 'nosuch'", "cell 1: the tag 'timeout=soon' is no number of seconds; ignored"]
+    );
 }

@@ -90,8 +90,9 @@ async fn attempt(settings: Settings, console: &Console, told: &mut Told) -> Resu
     let broken_sink = reporter.finish();
     Ok(match ended {
         Ok(Ok(report)) => {
-            let failure = broken_sink
-                .or_else(|| verdict::of_outcome(&report.outcome, supervisor.signal(), told.saved_at()));
+            let saved = verdict::Saved { place: told.saved_at(), written: report.saved };
+            let failure =
+                broken_sink.or_else(|| verdict::of_outcome(&report.outcome, supervisor.signal(), saved));
             End::Done(Box::new(report), failure)
         }
         Ok(Err(error)) => End::Undone(verdict::of_error(&error, || rnbexec_kernel::list(&services.kernels))),
@@ -149,7 +150,8 @@ impl Told {
 
     fn success(&self, report: &RunReport) -> String {
         let place = self.saved_at();
-        let ran = format!("{} code cells ran in {}", report.executed_cells, seconds(report.duration));
+        let cells = if report.executed_cells == 1 { "cell" } else { "cells" };
+        let ran = format!("{} code {cells} ran in {}", report.executed_cells, seconds(report.duration));
         match report.outcome {
             Outcome::Prepared => format!("Parameters injected, nothing executed: the notebook is at {place}"),
             Outcome::ExitedEarly { cell } => {

@@ -76,5 +76,5 @@ impl Supervisor {
 }
 
 const STOPPING: &str =
-    "Stopping: the cell is interrupted, then the notebook is saved (again to kill the kernel)";
+    "Stopping: what runs is interrupted, then the notebook is saved (again to kill the kernel)";
 const KILLING: &str = "Killing the kernel, then saving";

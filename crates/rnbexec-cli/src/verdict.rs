@@ -11,9 +11,23 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::signals::Signal;
 
-/// What is said of a run that did not succeed; `None` when it did. `saved` names the place of the executed notebook.
-pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: &str) -> Option<Failure> {
-    let so_far = format!("the notebook as far as it came is at {saved}");
+/// Where the executed notebook is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Saved<'a> {
+    /// The output.
+    pub(crate) place: &'a str,
+    /// Whether the run wrote it.
+    pub(crate) written: bool,
+}
+
+/// What is said of a run that did not succeed; `None` when it did.
+pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved<'_>) -> Option<Failure> {
+    let Saved { place: saved, written } = saved;
+    let so_far = if written {
+        format!("the notebook as far as it came is at {saved}")
+    } else {
+        format!("nothing was written to {saved}")
+    };
     Some(match outcome {
         Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => return None,
         Outcome::CellFailed(error) => Failure::new(raised(error))

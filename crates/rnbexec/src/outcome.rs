@@ -20,6 +20,8 @@ pub struct RunReport {
     pub total_cells: usize,
     /// From the kernel's start to its shutdown.
     pub duration: Duration,
+    /// The notebook was written to its output; an earlier one there is untouched otherwise.
+    pub saved: bool,
     /// The kernelspec that ran the notebook; `None` when only prepared.
     pub kernel: Option<String>,
     /// Everything that was told as a [`RunEvent::Warning`](crate::RunEvent::Warning).

@@ -88,6 +88,8 @@ fn retry_cause(result: &Result<RunReport, RunError>) -> Option<String> {
             Outcome::StartFailed { error, .. } => error.to_string(),
             _ => report.outcome.name().to_owned(),
         }),
+        // The last save has had its own retries: the notebook is not executed once more for it.
+        Err(RunError::Save { rescued: Some(_), .. }) => None,
         Err(error) if error.is_retryable() => Some(crate::error::chain(error)),
         _ => None,
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::Services;
 use crate::redact::Redactor;
-use crate::store::{Durability, Location, Rewrite, StoreError, Stores};
+use crate::store::{Action, Durability, Location, Rewrite, StoreError, StoreErrorKind, Stores};
 
 /// How many times the length of a save passes before the next unhurried one.
 const REST: u32 = 9;
@@ -51,6 +51,7 @@ impl Image {
 pub(crate) struct Saver {
     shared: Arc<Shared>,
     redactor: Redactor,
+    output: Option<Location>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -66,8 +67,8 @@ struct State {
     dirty: bool,
     /// Somebody wants the image written when it is cheap.
     wanted: bool,
-    /// Those who wait until the image as it is now is written.
-    flushes: Vec<(Durability, oneshot::Sender<Result<(), StoreError>>)>,
+    /// Whoever waits until the image as it is now is written. The saver has one owner, so there is but one.
+    flush: Option<(Durability, oneshot::Sender<Result<(), StoreError>>)>,
     /// The latest failure of a save that nobody waited for.
     failure: Option<StoreError>,
     closed: bool,
@@ -83,10 +84,10 @@ impl Saver {
     /// A saver that writes to `output`; without one it only redacts.
     pub(crate) fn start(services: &Services, output: Option<Location>, redactor: Redactor) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new() });
-        let task = output.map(|output| {
+        let task = output.clone().map(|output| {
             tokio::spawn(keep_saving(Arc::clone(&shared), Arc::clone(&services.stores), output))
         });
-        Self { shared, redactor, task }
+        Self { shared, redactor, output, task }
     }
 
     /// Takes over the whole notebook: after it was prepared, and at the end.
@@ -139,13 +140,15 @@ impl Saver {
 
     /// Saves now and waits for it.
     pub(crate) async fn flush(&self, durability: Durability) -> Result<(), StoreError> {
-        if self.task.is_none() {
-            return Ok(());
-        }
+        let (Some(_), Some(output)) = (&self.task, &self.output) else { return Ok(()) };
         let (done, written) = oneshot::channel();
-        self.shared.state().flushes.push((durability, done));
+        self.shared.state().flush = Some((durability, done));
         self.shared.wake.notify_one();
-        written.await.unwrap_or(Ok(()))
+        let lost = |_| {
+            let problem = "the task that saves has ended".to_owned();
+            StoreError::new(Action::Write, output, StoreErrorKind::Other { problem })
+        };
+        written.await.map_err(lost)?
     }
 
     /// The image as one piece, for putting it elsewhere.
@@ -187,7 +190,7 @@ impl Drop for Saver {
 struct Job {
     parts: Vec<Bytes>,
     durability: Durability,
-    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    waiting: Option<oneshot::Sender<Result<(), StoreError>>>,
 }
 
 /// What to do next, decided from the state alone.
@@ -200,16 +203,10 @@ enum Next {
 }
 
 fn next(state: &mut State, cheap: bool) -> Next {
-    if !state.flushes.is_empty() {
-        let flushes = std::mem::take(&mut state.flushes);
-        let durable = flushes.iter().any(|(durability, _)| *durability == Durability::Durable);
+    if let Some((durability, done)) = state.flush.take() {
         state.dirty = false;
         state.wanted = false;
-        return Next::Save(Job {
-            parts: state.image.parts(),
-            durability: if durable { Durability::Durable } else { Durability::Visible },
-            waiting: flushes.into_iter().map(|(_, done)| done).collect(),
-        });
+        return Next::Save(Job { parts: state.image.parts(), durability, waiting: Some(done) });
     }
     if state.closed {
         return Next::End;
@@ -222,7 +219,7 @@ fn next(state: &mut State, cheap: bool) -> Next {
     }
     state.dirty = false;
     state.wanted = false;
-    Next::Save(Job { parts: state.image.parts(), durability: Durability::Visible, waiting: Vec::new() })
+    Next::Save(Job { parts: state.image.parts(), durability: Durability::Visible, waiting: None })
 }
 
 async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location) {
@@ -247,22 +244,12 @@ async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location)
                 let begun = Instant::now();
                 let result = stores.write(&output, &job.parts, job.durability).await;
                 cheap_from = Instant::now() + (begun.elapsed() * REST).max(least_rest);
-                if job.waiting.is_empty() {
-                    shared.state().failure = result.err();
-                } else {
-                    answer(job.waiting, result);
+                match job.waiting {
+                    // Whoever stopped waiting does not want to know.
+                    Some(done) => drop(done.send(result)),
+                    None => shared.state().failure = result.err(),
                 }
             }
         }
-    }
-}
-
-/// Tells everybody who waits. An error cannot be copied: the first one gets it, the others a like one.
-fn answer(waiting: Vec<oneshot::Sender<Result<(), StoreError>>>, result: Result<(), StoreError>) {
-    let mut result = Some(result);
-    for done in waiting {
-        let mine = result.take().unwrap_or(Ok(()));
-        // Whoever stopped waiting does not want to know.
-        drop(done.send(mine));
     }
 }

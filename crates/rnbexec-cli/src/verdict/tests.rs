@@ -6,6 +6,8 @@ use rnbexec_kernel::{KernelDeath, KnownKernels, LaunchError};
 
 use super::*;
 
+const AT: Saved<'_> = Saved { place: "o.ipynb", written: true };
+
 fn error() -> CellError {
     CellError {
         cell: 3,
@@ -28,7 +30,7 @@ fn timed_out(limit: TimeLimit) -> Outcome {
 }
 
 fn code(outcome: &Outcome, signal: Option<Signal>) -> u8 {
-    of_outcome(outcome, signal, "o.ipynb").map_or(exit::SUCCESS, |failure| failure.code)
+    of_outcome(outcome, signal, AT).map_or(exit::SUCCESS, |failure| failure.code)
 }
 
 fn launch(error: LaunchError) -> Outcome {
@@ -80,19 +82,19 @@ fn a_traceback_has_papermills_form() {
 
 #[test]
 fn a_failed_cell_is_named_with_its_error_and_the_place_of_the_notebook() {
-    let failure = of_outcome(&Outcome::CellFailed(error()), None, "o.ipynb").unwrap();
+    let failure = of_outcome(&Outcome::CellFailed(error()), None, AT).unwrap();
     assert_eq!(failure.what, "cell 4 (In [4]) raised ZeroDivisionError: division by zero");
     assert!(failure.help.unwrap().contains("o.ipynb"));
 }
 
 #[test]
 fn a_dead_kernel_is_told_with_its_cause_and_last_words() {
-    let failure = of_outcome(&died(DeathCause::Signal(11)), None, "o.ipynb").unwrap();
+    let failure = of_outcome(&died(DeathCause::Signal(11)), None, AT).unwrap();
     assert_eq!(failure.what, "the kernel died while cell 1 ran");
     assert_eq!(failure.causes[0], "killed by signal 11 (SIGSEGV)");
     assert!(failure.causes[1].contains("Fatal Python error"));
     let memory = DeathCause::OutOfMemory { evidence: "oom_kill 1".to_owned() };
-    assert!(of_outcome(&died(memory), None, "o").unwrap().help.unwrap().contains("more memory"));
+    assert!(of_outcome(&died(memory), None, AT).unwrap().help.unwrap().contains("more memory"));
 }
 
 #[test]
@@ -109,10 +111,10 @@ fn long_last_words_keep_their_begin_and_their_end() {
 
 #[test]
 fn a_time_limit_is_told_with_how_to_allow_more() {
-    let cell = of_outcome(&timed_out(TimeLimit::Cell), None, "o").unwrap();
+    let cell = of_outcome(&timed_out(TimeLimit::Cell), None, AT).unwrap();
     assert_eq!(cell.what, "cell 2 took longer than 2 s");
     assert!(cell.help.unwrap().contains("--execution-timeout") && cell.causes.len() == 1);
-    let run = of_outcome(&timed_out(TimeLimit::Run), None, "o").unwrap();
+    let run = of_outcome(&timed_out(TimeLimit::Run), None, AT).unwrap();
     assert_eq!(run.what, "the run took longer than 2 s while cell 2 ran");
 }
 
@@ -175,4 +177,11 @@ fn unknown_parameters_are_told_with_the_known_ones() {
     let failure = of_error(&error, Vec::new);
     assert_eq!(failure.help.as_deref(), Some("it defines a, b"));
     assert_eq!(failure.code, 1);
+}
+
+#[test]
+fn a_notebook_that_was_not_written_is_not_said_to_be_anywhere() {
+    let at = Saved { written: false, ..AT };
+    let failure = of_outcome(&Outcome::Interrupted { cell: None }, Some(Signal::Interrupt), at).unwrap();
+    assert_eq!(failure.help.as_deref(), Some("nothing was written to o.ipynb"));
 }

@@ -81,6 +81,17 @@ pub(super) fn time_limit(cell: &Cell, request: &RunRequest) -> Option<Duration> 
     }
 }
 
+/// A time limit that a cell was meant to have, but that is no number of seconds.
+pub(super) fn bad_time_limit(cell: &Cell) -> Option<String> {
+    let is_number = |seconds: f64| seconds.is_finite();
+    let tag = cell.tags().find(|tag| {
+        tag.strip_prefix("timeout=").is_some_and(|text| !text.parse::<f64>().is_ok_and(is_number))
+    });
+    let metadata = || cell.metadata().get("rnbexec")?.get("timeout").filter(|limit| limit.as_f64().is_none());
+    tag.map(|tag| format!("the tag '{tag}'"))
+        .or_else(|| Some(format!("the metadata rnbexec.timeout {}", metadata()?.to_compact())))
+}
+
 impl Run<'_> {
     /// Executes the cell at `index` and records what it does, until its reply and its last output are here.
     pub(super) async fn execute_cell(&mut self, kernel: &mut Kernel, index: usize) -> CellEnd {

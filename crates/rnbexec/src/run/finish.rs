@@ -8,7 +8,7 @@ use rnbexec_notebook::translate::SecretCode;
 use rnbexec_notebook::{Cell, Json, Notebook, papermill};
 
 use super::time::{Stamp, after, at};
-use super::{Run, earlier_output_exists, fresh_id, note, writes_once};
+use super::{Run, earlier_output_exists, fresh_id, note, pause_before, writes_once};
 use crate::cancel::CancelLevel;
 use crate::outcome::{CellError, TimeLimit};
 use crate::redact::Redactor;
@@ -27,27 +27,23 @@ pub(super) async fn prepared_only(
     let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
     saver.replace(&mut notebook);
     saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
-    Ok(RunReport {
-        total_cells: notebook.cells().len(),
-        notebook,
-        outcome: Outcome::Prepared,
-        attempts: 1,
-        executed_cells: 0,
-        duration: std::time::Duration::ZERO,
-        kernel: None,
-        warnings,
-    })
+    Ok(RunReport { saved: request.output.is_some(), ..not_executed(notebook, Outcome::Prepared, warnings) })
 }
 
 /// A run that was called off before its kernel was known: nothing was executed and nothing written.
 pub(super) fn called_off(notebook: Notebook, warnings: Vec<String>) -> RunReport {
+    not_executed(notebook, Outcome::Interrupted { cell: None }, warnings)
+}
+
+fn not_executed(notebook: Notebook, outcome: Outcome, warnings: Vec<String>) -> RunReport {
     RunReport {
         total_cells: notebook.cells().len(),
         notebook,
-        outcome: Outcome::Interrupted { cell: None },
+        outcome,
         attempts: 1,
         executed_cells: 0,
         duration: std::time::Duration::ZERO,
+        saved: false,
         kernel: None,
         warnings,
     }
@@ -65,6 +61,7 @@ pub(super) async fn hand_over(
         let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
         saver.replace(&mut report.notebook);
         saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
+        report.saved = true;
     }
     Ok(report)
 }
@@ -75,13 +72,26 @@ impl Run<'_> {
         !self.is_last_attempt && outcome.is_retryable() && writes_once(self.request, self.services)
     }
 
-    /// Saves for the last time, or leaves the output as it is.
-    async fn last_save(&mut self, wanted: bool) -> Result<(), StoreError> {
-        if wanted {
-            return self.saver.finish().await;
-        }
+    /// Saves for the last time, or leaves the output as it is; tells which. Storage that is unavailable is asked again as
+    /// often as the run may be begun again: what was executed need not be executed once more.
+    async fn last_save(&mut self, wanted: bool) -> Result<bool, StoreError> {
+        let mut attempt = 1;
+        let saved = loop {
+            if !wanted {
+                break Ok(false);
+            }
+            match self.saver.flush(Durability::Durable).await {
+                Err(error) if error.is_transient() && attempt <= self.request.retries => {
+                    tokio::select! {
+                        () = tokio::time::sleep(pause_before(attempt)) => attempt += 1,
+                        () = self.cancel.reached(CancelLevel::Kill) => break Err(error),
+                    }
+                }
+                written => break written.map(|()| self.request.output.is_some()),
+            }
+        };
         self.saver.close().await;
-        Ok(())
+        saved
     }
 
     /// Ends a run whose kernel is up. The kernel goes first: what it says to its very end belongs into the notebook,
@@ -194,12 +204,15 @@ impl Run<'_> {
         kernelspec: &Kernelspec,
         outcome: Outcome,
         duration: std::time::Duration,
-        saved: Result<(), StoreError>,
+        saved: Result<bool, StoreError>,
     ) -> Result<RunReport, RunError> {
-        if let Err(source) = saved {
-            let rescued = rescue(self.services, &self.saver.parts()).await;
-            return Err(RunError::Save { source, rescued });
-        }
+        let saved = match saved {
+            Ok(saved) => saved,
+            Err(source) => {
+                let rescued = rescue(self.services, &self.saver.parts()).await;
+                return Err(RunError::Save { source, rescued });
+            }
+        };
         Ok(RunReport {
             total_cells: self.notebook.cells().len(),
             notebook: self.notebook,
@@ -207,6 +220,7 @@ impl Run<'_> {
             attempts: 1,
             executed_cells: self.executed_cells,
             duration,
+            saved,
             kernel: Some(kernelspec.name.clone()),
             warnings: self.warnings,
         })

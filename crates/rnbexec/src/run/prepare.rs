@@ -97,7 +97,23 @@ pub(super) fn plan(
     }
     papermill::remove_error_markers(&mut notebook);
     note::forget(&mut notebook);
+    warn_of_vain_requests(request, &notebook, warnings);
     Ok(Plan { notebook, secrets, kernel, language })
+}
+
+/// A tag that no cell has chooses nothing, and a time limit that is no number limits nothing: better said than found out.
+fn warn_of_vain_requests(request: &RunRequest, notebook: &Notebook, warnings: &mut Warnings<'_, '_>) {
+    let selection = &request.selection;
+    for tag in selection.only_tags.iter().chain(&selection.skip_tags) {
+        if !notebook.cells().iter().any(|cell| cell.has_tag(tag)) {
+            warnings.warn(format!("no cell has the tag '{tag}'"));
+        }
+    }
+    for (index, cell) in notebook.cells().iter().enumerate() {
+        if let Some(found) = super::cell::bad_time_limit(cell) {
+            warnings.warn(format!("cell {}: {found} is no number of seconds; ignored", index + 1));
+        }
+    }
 }
 
 /// Names that the notebook's `parameters` cell does not define are told, or refused.
