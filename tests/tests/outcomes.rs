@@ -130,6 +130,13 @@ fn a_notebook_that_starts_children_leaves_none() {
 }
 
 #[test]
+fn a_child_in_a_session_of_its_own_does_not_outlive_the_run() {
+    let source = "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True).pid > 0";
+    let (_, done) = run(&Book::new().code(source), &[]);
+    done.expect_code(0);
+}
+
+#[test]
 fn a_dead_kernel_loses_no_output_that_was_sent() {
     let (scratch, done) = run_fake(FakeKernel::default(), &fake_book("lines 500\ndie 9"), &[]);
     done.expect_code(138);

@@ -68,6 +68,9 @@ pub(crate) enum Signal {
     Kill,
 }
 
+/// A variable in the environment of a kernel and of all it starts, by which they are found wherever they went.
+const MARK: &str = "RNBEXEC_KERNEL";
+
 /// What to start.
 pub(crate) struct ProcessSpec {
     pub(crate) command: Vec<OsString>,
@@ -80,6 +83,8 @@ pub(crate) struct ProcessSpec {
 pub(crate) struct Process {
     child: Child,
     pid: u32,
+    /// What the variable [`MARK`] says in this process and in all it starts.
+    mark: String,
     status: Option<ExitStatus>,
     /// Whether a SIGKILL of ours may be what ended it.
     killed_by_us: bool,
@@ -95,11 +100,13 @@ impl Process {
     /// made it.
     pub(crate) fn spawn(spec: &ProcessSpec) -> io::Result<Self> {
         let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mark = uuid::Uuid::new_v4().simple().to_string();
         let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .env(MARK, &mark)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -121,14 +128,15 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             output.spawn(reader.read(OutputStream::Stderr, stderr));
         }
-        Ok(Self { child, pid, status: None, killed_by_us: false, oom, output, tail, progress })
+        Ok(Self { child, pid, mark, status: None, killed_by_us: false, oom, output, tail, progress })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Waits for the end of the process; then whatever it left in its group is killed. Cancel-safe.
+    /// Waits for the end of the process; then whatever it left in its group is killed, and on Linux also what went into
+    /// a session of its own. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         if let Some(status) = self.status {
             return status;
@@ -141,6 +149,7 @@ impl Process {
         self.status = Some(status);
         // Reaped this instant: the id of the group cannot have been given to another one yet.
         group::signal(self.pid, Signal::Kill);
+        system::kill_marked(MARK, &self.mark);
         status
     }
 

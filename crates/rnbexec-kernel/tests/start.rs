@@ -179,10 +179,10 @@ async fn the_environment_is_what_the_caller_and_the_kernelspec_say_and_nothing_e
     })
     .await;
     let text = std::fs::read_to_string(file).unwrap();
-    // What the shell adds by itself.
+    // What the shell adds by itself, and what we find the kernel's descendants by.
     let mut lines: Vec<_> = text
         .lines()
-        .filter(|line| !["PWD=", "SHLVL=", "_="].iter().any(|own| line.starts_with(own)))
+        .filter(|line| !["PWD=", "SHLVL=", "_=", "RNBEXEC_KERNEL="].iter().any(|own| line.starts_with(own)))
         .collect();
     lines.sort_unstable();
     let parent = format!("JPY_PARENT_PID={}", std::process::id());

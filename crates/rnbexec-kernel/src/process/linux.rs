@@ -9,6 +9,9 @@ use rustix::fs::inotify;
 use rustix::process::{Pid, Signal};
 use tokio::io::unix::AsyncFd;
 
+/// How often processes that a kernel left are looked for: killing some may let others come to light.
+const LOOKS_FOR_MARKED: usize = 8;
+
 /// Has the child killed when the thread that made it ends; to be called in the child. If that has happened before the
 /// child could ask, the child ends itself by this error.
 pub(super) fn die_with_parent(parent: Pid) -> io::Result<()> {
@@ -18,6 +21,37 @@ pub(super) fn die_with_parent(parent: Pid) -> io::Result<()> {
         return Err(io::ErrorKind::NotConnected.into());
     }
     Ok(())
+}
+
+/// Kills every process in whose environment `name` is `value`: descendants that left the process group. Those of other
+/// users cannot be looked at, and none of ours are there. A process that forks while we look is found by the next look.
+pub(super) fn kill_marked(name: &str, value: &str) {
+    let mark = format!("{name}={value}");
+    for _ in 0..LOOKS_FOR_MARKED {
+        let marked: Vec<Pid> = processes().filter(|&pid| is_marked(pid, &mark)).collect();
+        if marked.is_empty() {
+            return;
+        }
+        for pid in marked {
+            // The descriptor holds on to the process: its id cannot become another's between the look and the signal.
+            if let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+                && is_marked(pid, &mark)
+                && let Err(error) = rustix::process::pidfd_send_signal(&process, Signal::KILL)
+            {
+                tracing::debug!(%error, "a process that a kernel left is gone already");
+            }
+        }
+    }
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+}
+
+fn is_marked(pid: Pid, mark: &str) -> bool {
+    std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))
+        .is_ok_and(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
 }
 
 /// Tells when something may have appeared in a directory (inotify).
