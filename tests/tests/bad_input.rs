@@ -236,6 +236,23 @@ fn a_full_disk_keeps_the_last_good_notebook() {
     assert_eq!(rescued.printed(1).len(), 1_000_000);
 }
 
+/// `ulimit -f` counts blocks of 512 bytes. Everything the run starts is under the limit too, so nothing can be rescued.
+#[test]
+fn a_limit_on_file_sizes_keeps_the_last_good_notebook() {
+    let scratch = Scratch::new();
+    FakeKernel::default().install(&scratch);
+    let book = FakeKernel::book().code("stdout small").code("flood 1MB");
+    scratch.write("in.ipynb", book.to_bytes());
+    let mut command = scratch.command("sh");
+    command.args(["-c", "ulimit -f 800 && exec \"$@\"", "sh"]);
+    command.arg(rnbexec_tests::rnbexec_path()).args(["run", "in.ipynb", "out.ipynb"]);
+    let done = finish(&mut command);
+    done.expect_code(1).expect_stderr("out.ipynb").expect_stderr("File too large");
+    expect_clear(&done);
+    assert_eq!(Saved::of(&scratch).printed(0), "small");
+    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+}
+
 #[test]
 fn a_full_standard_output() {
     let scratch = Scratch::new();

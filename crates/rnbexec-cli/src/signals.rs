@@ -64,7 +64,13 @@ mod platform {
         interrupt: Option<unix::Signal>,
         terminate: Option<unix::Signal>,
         hangup: Option<unix::Signal>,
+        /// Listened to and never acted on: a write past the limit on file sizes (`ulimit -f`) then is an error like a
+        /// full disk, not the end of this process.
+        _file_too_large: Option<unix::Signal>,
     }
+
+    /// SIGXFSZ, the same number wherever there is one.
+    const FILE_TOO_LARGE: i32 = 25;
 
     impl Signals {
         pub(crate) fn listen() -> io::Result<Self> {
@@ -77,6 +83,7 @@ mod platform {
                 interrupt: listen(SignalKind::interrupt())?,
                 terminate: listen(SignalKind::terminate())?,
                 hangup: listen(SignalKind::hangup())?,
+                _file_too_large: listen(SignalKind::from_raw(FILE_TOO_LARGE))?,
             })
         }
 
