@@ -91,7 +91,18 @@ async fn install(command: KernelInstall) -> Result<(), Failure> {
 async fn remove(name: String) -> Result<(), Failure> {
     let context = Services::from_process().environments;
     let mut progress = tell;
-    let kernel = supervised(provision::remove(&context, &name, &mut progress)).await?;
+    let removing = async {
+        match provision::remove(&context, &name, &mut progress).await {
+            Err(ProvisionError::NotInstalled { .. }) => Ok(None),
+            removed => removed.map(Some),
+        }
+    };
+    let Some(kernel) = supervised(removing).await? else {
+        return Err(Failure::new(format!("rnbexec has installed no kernel named '{name}'")).help(
+            "`rnbexec kernel list` shows every kernel; one that something else installed is removed the same way, or \
+             with the folder that `rnbexec kernel path NAME` prints",
+        ));
+    };
     tracing::info!("Removed the kernel {} and its environment {}", kernel.name, kernel.environment.display());
     Ok(())
 }
