@@ -137,6 +137,7 @@ fn a_secret_reaches_the_code_and_nothing_else() {
         .parameters("token = None\nplain = 1")
         .code("import hashlib\nprint(hashlib.sha256(token.encode()).hexdigest())\nprint('the token is', token)")
         .code("import os\nprint(open(f'/proc/{os.getppid()}/cmdline').read(), open('/proc/self/cmdline').read())")
+        .code("import sys\nsys.stdout.write(token[:9]); sys.stdout.flush(); sys.stdout.write(token[9:]); sys.stdout.flush()")
         .code("token")
         .code("raise ValueError(token)");
     scratch.write("in.ipynb", book.to_bytes());

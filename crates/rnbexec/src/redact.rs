@@ -1,5 +1,8 @@
 //! Keeping secret parameters out of everything that leaves the run.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use rnbexec_notebook::parameters::SecretParameters;
 use rnbexec_notebook::{Cell, Json};
 
@@ -35,14 +38,26 @@ impl Redactor {
     }
 
     /// The text without any secret.
-    pub(crate) fn text<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
-        let mut clean = std::borrow::Cow::Borrowed(text);
+    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = Cow::Borrowed(text);
         for needle in &self.needles {
             if clean.contains(needle.as_str()) {
                 clean = clean.replace(needle.as_str(), MASK).into();
             }
         }
         clean
+    }
+
+    /// Where the end of a text begins that may be the beginning of a secret whose rest is still to come.
+    fn undecided(&self, text: &str) -> usize {
+        let begins_here = |start: usize| {
+            let end = &text[start..];
+            self.needles.iter().any(|needle| needle.len() > end.len() && needle.starts_with(end))
+        };
+        let longest = self.needles.first().map_or(0, String::len);
+        let near =
+            text.char_indices().map(|(start, _)| start).skip_while(|start| text.len() - start >= longest);
+        near.into_iter().find(|&start| begins_here(start)).unwrap_or(text.len())
     }
 
     /// Takes every secret out of a cell's outputs.
@@ -59,13 +74,13 @@ impl Redactor {
     pub(crate) fn redact(&self, json: &mut Json) {
         match json {
             Json::String(text) => {
-                if let std::borrow::Cow::Owned(clean) = self.text(text) {
+                if let Cow::Owned(clean) = self.text(text) {
                     *text = clean;
                 }
             }
             Json::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
             Json::Object(object) => {
-                if object.keys().any(|key| matches!(self.text(key), std::borrow::Cow::Owned(_))) {
+                if object.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
                     *object = std::mem::take(object)
                         .into_iter()
                         .map(|(key, value)| (self.text(&key).into_owned(), value))
@@ -75,7 +90,7 @@ impl Redactor {
             }
             // Rather no lone surrogates than a secret.
             Json::IllFormed(text) => {
-                if let std::borrow::Cow::Owned(clean) = self.text(&text.to_string_lossy()) {
+                if let Cow::Owned(clean) = self.text(&text.to_string_lossy()) {
                     *json = Json::String(clean);
                 }
             }
@@ -147,6 +162,36 @@ fn base64_within(value: &[u8]) -> Vec<String> {
     found
 }
 
+/// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
+/// message of the stream, or the end of the cell, decides.
+#[derive(Debug, Default)]
+pub(crate) struct LiveStreams(BTreeMap<(usize, String), String>);
+
+impl LiveStreams {
+    /// What can be told of a stream now that `text` has come.
+    pub(crate) fn next<'a>(
+        &mut self,
+        redactor: &Redactor,
+        cell: usize,
+        name: &str,
+        text: &'a str,
+    ) -> Cow<'a, str> {
+        if redactor.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let kept = self.0.entry((cell, name.to_owned())).or_default();
+        kept.push_str(text);
+        let rest = kept.split_off(redactor.undecided(kept));
+        Cow::Owned(redactor.text(&std::mem::replace(kept, rest)).into_owned())
+    }
+
+    /// What was kept back to the end: `(cell, stream, text)`.
+    pub(crate) fn finish(&mut self, redactor: &Redactor) -> Vec<(usize, String, String)> {
+        let kept = std::mem::take(&mut self.0).into_iter().filter(|(_, text)| !text.is_empty());
+        kept.map(|((cell, name), text)| (cell, name, redactor.text(&text).into_owned())).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rnbexec_notebook::parameters::Secret;
@@ -207,5 +252,18 @@ mod tests {
         let mut json = Json::parse(br#"{"a secret": ["my secret", {"k": "secret"}], "n": 1}"#).unwrap();
         redactor("secret").redact(&mut json);
         assert_eq!(json.to_compact(), r#"{"a ***":["my ***",{"k":"***"}],"n":1}"#);
+    }
+
+    #[test]
+    fn a_secret_that_is_split_over_messages_is_masked_in_the_live_streams() {
+        let redactor = redactor("s3cr3t");
+        let mut live = LiveStreams::default();
+        let mut tell = |text: &str| live.next(&redactor, 0, "stdout", text).into_owned();
+        assert_eq!(tell("plain s"), "plain ");
+        assert_eq!(tell("3cr"), "");
+        assert_eq!(tell("3t and s3x"), "*** and s3x");
+        assert_eq!(tell(" é s"), " é ");
+        assert_eq!(live.finish(&redactor), [(0, "stdout".to_owned(), "s".to_owned())]);
+        assert!(live.finish(&redactor).is_empty());
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::cancel::{Cancel, CancelLevel};
 use crate::outcome::TimeLimit;
 use crate::record::Recorder;
-use crate::redact::Redactor;
+use crate::redact::{LiveStreams, Redactor};
 use crate::save::Saver;
 use crate::store::{Durability, Location, Rewrite, StoreErrorKind};
 use crate::{Mode, Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
@@ -138,6 +138,7 @@ async fn run_once(
         services,
         notebook: plan.notebook,
         recorder: Recorder::default(),
+        live: LiveStreams::default(),
         saver,
         redactor,
         on_event,
@@ -254,6 +255,7 @@ struct Run<'a> {
     services: &'a Services,
     notebook: Notebook,
     recorder: Recorder,
+    live: LiveStreams,
     saver: Saver,
     redactor: Redactor,
     on_event: OnEvent<'a>,
@@ -378,6 +380,7 @@ impl Run<'_> {
     }
 
     fn end_cell(&mut self, index: usize, begun: Stamp, end: &CellEnd) {
+        self.tell_rest_of_streams();
         let now = Stamp::now(self.services);
         let duration = now.since(begun);
         let status = match end {
@@ -389,6 +392,13 @@ impl Run<'_> {
         }
         self.save_cell(index);
         (self.on_event)(RunEvent::CellFinished { index, status, duration });
+    }
+
+    /// Tells what of the streams was kept back as perhaps half a secret.
+    fn tell_rest_of_streams(&mut self) {
+        for (index, name, text) in self.live.finish(&self.redactor) {
+            (self.on_event)(RunEvent::Stream { index, name: &name, text: &text });
+        }
     }
 
     /// Hands a cell, and every other cell that changed, to the saver.

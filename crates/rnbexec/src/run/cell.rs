@@ -231,14 +231,21 @@ impl Run<'_> {
     /// would send.
     pub(super) fn fold(&mut self, message: &Message) -> Vec<Json> {
         let date = message_date(&message.header.date, self.services);
-        let (redactor, on_event) = (&self.redactor, &mut *self.on_event);
+        let (redactor, live, on_event) = (&self.redactor, &mut self.live, &mut *self.on_event);
         let mut shown = |index: usize, shown: Shown<'_>| match shown {
             Shown::Stream { name, text } => {
-                on_event(RunEvent::Stream { index, name, text: &redactor.text(text) });
+                let text = live.next(redactor, index, name, text);
+                if !text.is_empty() {
+                    on_event(RunEvent::Stream { index, name, text: &text });
+                }
             }
             Shown::Display { text } => on_event(RunEvent::Display { index, text: &redactor.text(text) }),
             Shown::Error { ename, evalue } => {
-                on_event(RunEvent::Error { index, ename, evalue: &redactor.text(evalue) });
+                on_event(RunEvent::Error {
+                    index,
+                    ename: &redactor.text(ename),
+                    evalue: &redactor.text(evalue),
+                });
             }
         };
         let applied = self.recorder.apply(message, &date, &mut self.notebook, &mut shown);

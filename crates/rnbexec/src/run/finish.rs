@@ -120,6 +120,7 @@ impl Run<'_> {
             // There is nobody left to answer.
             drop(self.fold(message));
         }
+        self.tell_rest_of_streams();
         if let Some(info) = Json::parse(&info).ok()
             && let Some(language_info) = info.get("language_info")
         {
