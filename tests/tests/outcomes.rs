@@ -66,6 +66,23 @@ fn a_failing_cell() {
     assert!(saved.has_markers());
 }
 
+/// Not compared with papermill: Deno at times sends output after it has said that the cell is done, and papermill drops it.
+#[test]
+fn a_javascript_notebook_and_its_failure() {
+    let book = Book::for_kernel("deno", "typescript")
+        .code("const x: number = 2; console.log('hi')")
+        .code("x * 21")
+        .code("throw new Error('on purpose')")
+        .code("1");
+    let (scratch, done) = run(&book, &[]);
+    done.expect_code(1).expect_stderr("on purpose");
+    let saved = Saved::of(&scratch);
+    assert_eq!(saved.printed(0), "hi\n");
+    assert!(saved.cell(1)["outputs"][0]["data"]["text/plain"].to_string().contains("42"), "{:#}", saved.0);
+    assert_eq!(saved.statuses(), ["completed", "completed", "failed", "pending"]);
+    assert!(saved.has_markers());
+}
+
 #[test]
 fn a_kernel_killed_in_a_cell() {
     let (scratch, done) = run(

@@ -220,22 +220,6 @@ fn a_failing_bash_cell() {
 }
 
 #[test]
-fn the_javascript_kernel() {
-    check(
-        &Book::for_kernel("deno", "typescript")
-            // Nothing printed: Deno at times sends that after the cell has ended, and papermill then drops it.
-            .code("const x: number = 2")
-            .code("x * 21")
-            .code("({a: [1, 2]})"),
-    );
-}
-
-#[test]
-fn a_failing_javascript_cell() {
-    check(&Book::for_kernel("deno", "typescript").code("throw new Error('on purpose')").code("1"));
-}
-
-#[test]
 fn environment_variables_reach_the_kernel() {
     let book = Book::new()
         .code("import os\nprint(os.environ.get('SEEN_BY_KERNEL'))\nprint('PYTHONEXECUTABLE' in os.environ)");
