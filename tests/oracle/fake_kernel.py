@@ -128,7 +128,8 @@ class Kernel:
         poller = zmq.Poller()
         for socket in [self.control, self.iopub] + ([self.shell] if with_shell else []):
             poller.register(socket, zmq.POLLIN)
-        for socket, _ in poller.poll(seconds * 1000):
+        # A negative time means for ever to poll, and a moment that has just passed is negative.
+        for socket, _ in poller.poll(max(0, seconds) * 1000):
             message = socket.recv_multipart()
             if socket is self.iopub:
                 if self.options.welcome and message[0][:1] == b"\x01":
