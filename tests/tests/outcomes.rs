@@ -425,7 +425,9 @@ fn sighup_does_the_same() {
 fn a_second_sigterm_does_not_wait_for_a_kernel_that_ignores_the_first() {
     let (scratch, running) = in_flight(
         &[],
-        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nopen('deaf', 'w').close()\nwhile True: pass",
+        // ipykernel sends what is printed a moment later, and a kernel that is killed at once never does.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.stdout.flush()\n\
+         open('deaf', 'w').close()\nwhile True: pass",
     );
     wait_for("the kernel to be deaf", SOON, || scratch.join("deaf").exists().then_some(()));
     running.signal("TERM");
