@@ -1,0 +1,1 @@
+//! Triage Microsoft Sentinel incidents with notebooks.
