@@ -55,8 +55,8 @@ impl Blobs {
     /// [`Unavailable`](crate::AzureErrorKind::Unavailable).
     pub async fn read(&self, address: BlobAddress<'_>) -> Result<Bytes, AzureError> {
         let client = self.blob(address)?;
-        let downloaded = client.download(None).await?;
-        Ok(downloaded.body.collect().await?)
+        let downloaded = client.download(None).await.map_err(read_again)?;
+        downloaded.body.collect().await.map_err(read_again)
     }
 
     /// Makes or replaces the blob. Nobody sees it before it is whole.
@@ -142,4 +142,9 @@ impl Blobs {
         *made = Some(Arc::clone(&credential));
         Ok(credential)
     }
+}
+
+/// A blob that was replaced while its parts were being read can be read again.
+fn read_again(error: azure_core::Error) -> AzureError {
+    AzureError::from(error).conflict_is_passing()
 }

@@ -47,6 +47,9 @@ const METADATA: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Whoever this process is to Azure.
+pub type Identity = Arc<dyn TokenCredential>;
+
 /// One source of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -16,11 +16,20 @@
 //! Blob Storage is tested against Azurite; the chain's order and the Azure ML endpoint against a server on loopback. Not
 //! tried, because it needs Azure: the real services, IMDS, workload identity, sovereign clouds.
 
-pub mod blob;
+pub mod cloud;
 pub mod credential;
 mod error;
-mod shared_key;
-pub mod storage;
 mod transport;
 
-pub use error::{AzureError, AzureErrorKind};
+pub mod blob;
+mod shared_key;
+pub mod storage;
+
+pub mod arm;
+mod client;
+pub mod sentinel;
+
+pub use azure_core::credentials::Secret;
+pub use azure_core::http::Url;
+pub use error::{AzureError, AzureErrorKind, ServiceAnswer};
+pub use transport::{Http, HttpSettings, RetryPolicy};

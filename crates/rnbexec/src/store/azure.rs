@@ -80,7 +80,7 @@ fn explained(action: Action, location: &Location, error: &AzureError) -> StoreEr
             StoreErrorKind::Unavailable { retry_after: *retry_after }
         }
         AzureErrorKind::Settings { problem } => StoreErrorKind::InvalidLocation { problem: problem.clone() },
-        AzureErrorKind::Other => StoreErrorKind::Other {
+        AzureErrorKind::Conflict | AzureErrorKind::Other => StoreErrorKind::Other {
             problem: "Azure refused it or answered what is not understood".to_owned(),
         },
     };
