@@ -41,6 +41,7 @@ pub use route::{Action, Conditions, DEFAULT_ROUTE, Differences, Route};
 pub use run::{Bundle, Keep, Notebook, RESERVED, Run, SHIPPED};
 pub use source::{Folder, Poll, Queue, Source, SourceKind};
 pub use value::{Pattern, SecretRef, Since};
+pub(crate) use value::spoken;
 
 /// What `manager init` writes: every setting with its meaning and its default.
 pub const TEMPLATE: &str = include_str!("config/template.toml");

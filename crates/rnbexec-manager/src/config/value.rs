@@ -61,7 +61,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as people write it, and as [`duration`] reads it.
-pub(super) fn spoken(duration: Duration) -> String {
+pub(crate) fn spoken(duration: Duration) -> String {
     let days = duration.as_secs() / 86_400;
     if days > 0 && duration == Duration::from_secs(days * 86_400) {
         return format!("{days}d");
