@@ -6,6 +6,8 @@
 //! - [`credential`]: which identity we are, from the same sources and in the same order as Microsoft's other libraries.
 //! - [`storage`]: which account, endpoint and authorization the `AZURE_STORAGE_*` variables mean, as for the `az` command.
 //! - [`blob`]: documents in Blob Storage.
+//! - [`files`]: documents on a share of Azure Files.
+//! - [`queue`]: Queue Storage, and what a message in it means.
 //!
 //! The values of variables come in through a function; this crate reads no environment. One exception lies in
 //! `azure_identity`: its managed identity reads `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`, and its command-line credentials
@@ -22,6 +24,8 @@ mod error;
 mod transport;
 
 pub mod blob;
+pub mod files;
+pub mod queue;
 mod shared_key;
 pub mod storage;
 

@@ -1,9 +1,12 @@
-//! Which account, endpoint and authorization are meant: a pure decision over a URL and the `AZURE_STORAGE_*` variables, which mean
-//! what they mean to the `az` command.
+//! Which account, endpoint and authorization are meant: a pure decision over a URL, a connection string and the
+//! `AZURE_STORAGE_*` variables, which mean what they mean to the `az` command.
 //!
 //! A secret of the environment is used only for the account it belongs to. Where several authorizations are given, the most
 //! particular one wins: the signature in the URL, the connection string, the key, the signature of the environment, and
 //! last the identity of the process (see [`credential`](crate::credential)).
+
+mod client;
+pub(crate) mod xml;
 
 use std::fmt;
 
@@ -12,11 +15,38 @@ use azure_core::http::Url;
 
 use crate::AzureError;
 
+pub use client::StorageClient;
+
 /// Azurite's account and key, the same everywhere: `UseDevelopmentStorage=true`.
 const DEVELOPMENT_ACCOUNT: &str = "devstoreaccount1";
 const DEVELOPMENT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const DEVELOPMENT_ENDPOINT: &str = "http://127.0.0.1:10000/devstoreaccount1";
+const DEVELOPMENT_QUEUE_ENDPOINT: &str = "http://127.0.0.1:10001/devstoreaccount1";
+
+/// One of the services of a storage account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Blob Storage.
+    Blob,
+    /// Queue Storage.
+    Queue,
+    /// Azure Files.
+    File,
+}
+
+impl Service {
+    const ALL: [Self; 3] = [Self::Blob, Self::Queue, Self::File];
+
+    /// The part of the host's name.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Queue => "queue",
+            Self::File => "file",
+        }
+    }
+}
 
 /// The storage settings of the environment.
 #[derive(Clone, Default)]
@@ -24,12 +54,14 @@ pub struct StorageSettings {
     account: Option<String>,
     key: Option<Secret>,
     sas: Option<Secret>,
-    /// The Blob service's base URL, where it is not the account's usual host.
+    /// The services' base URLs, where they are not the account's usual hosts.
     blob_endpoint: Option<String>,
+    queue_endpoint: Option<String>,
+    file_endpoint: Option<String>,
     endpoint_suffix: Option<String>,
 }
 
-/// How a request to the Blob service is authorized.
+/// How a request to a storage service is authorized.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Authorization {
     /// A shared access signature, part of the URL.
@@ -40,7 +72,7 @@ pub(crate) enum Authorization {
     Token,
 }
 
-/// Where the Blob service of an account is, and how to be let in.
+/// Where a service of an account is, and how to be let in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Access {
     /// The base URL, without a slash at the end.
@@ -51,7 +83,8 @@ pub(crate) struct Access {
 impl StorageSettings {
     /// The settings that `variable` gives: `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_KEY`,
     /// `AZURE_STORAGE_SAS_TOKEN`, `AZURE_STORAGE_AUTH_MODE=login` (ignore key and signature), and for emulators and private
-    /// clouds `AZURE_STORAGE_BLOB_ENDPOINT` or `AZURE_STORAGE_SERVICE_ENDPOINT`.
+    /// clouds `AZURE_STORAGE_BLOB_ENDPOINT` or `AZURE_STORAGE_SERVICE_ENDPOINT`, `AZURE_STORAGE_QUEUE_ENDPOINT` and
+    /// `AZURE_STORAGE_FILE_ENDPOINT`.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let mut settings = Self {
             account: variable("AZURE_STORAGE_ACCOUNT").or_else(|| variable("AZURE_STORAGE_ACCOUNT_NAME")),
@@ -61,6 +94,8 @@ impl StorageSettings {
             sas: variable("AZURE_STORAGE_SAS_TOKEN").map(Secret::new),
             blob_endpoint: variable("AZURE_STORAGE_BLOB_ENDPOINT")
                 .or_else(|| variable("AZURE_STORAGE_SERVICE_ENDPOINT")),
+            queue_endpoint: variable("AZURE_STORAGE_QUEUE_ENDPOINT"),
+            file_endpoint: variable("AZURE_STORAGE_FILE_ENDPOINT"),
             endpoint_suffix: None,
         };
         if let Some(text) = variable("AZURE_STORAGE_CONNECTION_STRING") {
@@ -71,6 +106,131 @@ impl StorageSettings {
             settings.sas = None;
         }
         settings
+    }
+
+    /// The settings of a connection string, as the portal shows it: `AccountName=…;AccountKey=…`, `QueueEndpoint=…`,
+    /// `SharedAccessSignature=…`, `UseDevelopmentStorage=true`.
+    pub fn from_connection_string(text: &str) -> Result<Self, AzureError> {
+        let mut settings = Self::default();
+        settings.take_connection_string(text);
+        if settings.account.is_none()
+            && Service::ALL.iter().all(|&service| settings.endpoint(service).is_none())
+        {
+            return Err(AzureError::settings(
+                "the connection string names neither an account nor an endpoint",
+            ));
+        }
+        Ok(settings)
+    }
+
+    /// The settings of an account that is known by name only.
+    pub fn of_account(name: impl Into<String>) -> Self {
+        Self { account: Some(name.into()), ..Self::default() }
+    }
+
+    /// The same with this key of the account.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Secret>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The same with this base URL of one of the services.
+    #[must_use]
+    pub fn with_endpoint(mut self, service: Service, url: impl Into<String>) -> Self {
+        *match service {
+            Service::Blob => &mut self.blob_endpoint,
+            Service::Queue => &mut self.queue_endpoint,
+            Service::File => &mut self.file_endpoint,
+        } = Some(url.into());
+        self
+    }
+
+    /// The same in another cloud: `core.usgovcloudapi.net`, `core.chinacloudapi.cn`.
+    #[must_use]
+    pub fn with_endpoint_suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.endpoint_suffix = Some(suffix.into());
+        self
+    }
+
+    /// The settings for the queue or share of this URL, and its name: `https://account.queue.core.windows.net/incidents`, or on
+    /// an emulator `http://127.0.0.1:10001/account/incidents`. A signature in the URL is used; a key or signature of these
+    /// settings only if it belongs to the same account.
+    pub fn at(&self, service: Service, url: &str) -> Result<(Self, String), AzureError> {
+        let kind = service.label();
+        let wrong = || {
+            AzureError::settings(format!(
+                "not the URL of a {kind}: write https://account.{kind}.core.windows.net/name (what was given has no name, or is \
+                 no URL)"
+            ))
+        };
+        let mut parsed = Url::parse(url).map_err(|_| wrong())?;
+        if parsed.cannot_be_a_base() || !matches!(parsed.scheme(), "http" | "https") {
+            return Err(wrong());
+        }
+        let signature = parsed.query().filter(|query| query.contains("sig=")).map(str::to_owned);
+        parsed.set_query(None);
+        parsed.set_fragment(None);
+        let path = parsed.path().trim_matches('/').to_owned();
+        let (parents, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if name.is_empty() {
+            return Err(wrong());
+        }
+        parsed.set_path(parents);
+        let account = account_in(&parsed);
+        let mut settings = match (&self.account, &account) {
+            (Some(ours), Some(other)) if ours != other => {
+                Self { endpoint_suffix: self.endpoint_suffix.clone(), ..Self::default() }
+            }
+            _ => self.clone(),
+        };
+        settings.account = settings.account.or(account);
+        if let Some(signature) = signature {
+            settings.key = None;
+            settings.sas = Some(Secret::new(signature));
+        }
+        let name = name.to_owned();
+        Ok((settings.with_endpoint(service, parsed.as_str().trim_end_matches('/')), name))
+    }
+
+    fn endpoint(&self, service: Service) -> Option<&String> {
+        match service {
+            Service::Blob => self.blob_endpoint.as_ref(),
+            Service::Queue => self.queue_endpoint.as_ref(),
+            Service::File => self.file_endpoint.as_ref(),
+        }
+    }
+
+    /// How to reach a service of the account that these settings name.
+    pub(crate) fn reach(&self, service: Service) -> Result<Access, AzureError> {
+        let label = service.label();
+        let endpoint = match (self.endpoint(service), &self.account) {
+            (Some(endpoint), _) => checked_endpoint(endpoint)?,
+            (None, Some(account)) => {
+                let suffix = self.endpoint_suffix.as_deref().unwrap_or("core.windows.net");
+                checked_endpoint(&format!("https://{account}.{label}.{suffix}"))?
+            }
+            (None, None) => {
+                return Err(AzureError::settings(format!(
+                    "no storage account is named; give its name, a connection string, or the URL of its {label} service"
+                )));
+            }
+        };
+        let account =
+            || self.account.clone().or_else(|| Url::parse(&endpoint).ok().as_ref().and_then(account_in));
+        let authorization = match (&self.key, &self.sas) {
+            (Some(key), _) => {
+                let account = account().ok_or_else(|| {
+                    AzureError::settings(format!(
+                        "an account key is given, but no account; {endpoint} names none"
+                    ))
+                })?;
+                Authorization::SharedKey(account, key.clone())
+            }
+            (None, Some(sas)) => Authorization::Sas(sas.clone()),
+            (None, None) => Authorization::Token,
+        };
+        Ok(Access { endpoint, authorization })
     }
 
     fn take_connection_string(&mut self, text: &str) {
@@ -84,11 +244,14 @@ impl StorageSettings {
                 "accountkey" => key = Some(Secret::new(value.to_owned())),
                 "sharedaccesssignature" => sas = Some(Secret::new(value.to_owned())),
                 "blobendpoint" => self.blob_endpoint = Some(value.to_owned()),
+                "queueendpoint" => self.queue_endpoint = Some(value.to_owned()),
+                "fileendpoint" => self.file_endpoint = Some(value.to_owned()),
                 "endpointsuffix" => self.endpoint_suffix = Some(value.to_owned()),
                 "usedevelopmentstorage" if value.eq_ignore_ascii_case("true") => {
                     self.account = Some(DEVELOPMENT_ACCOUNT.to_owned());
                     key = Some(Secret::new(DEVELOPMENT_KEY));
                     self.blob_endpoint = Some(DEVELOPMENT_ENDPOINT.to_owned());
+                    self.queue_endpoint = Some(DEVELOPMENT_QUEUE_ENDPOINT.to_owned());
                 }
                 _ => {}
             }
@@ -139,6 +302,8 @@ impl fmt::Debug for StorageSettings {
             .field("key", &self.key.as_ref().map(|_| "***"))
             .field("sas", &self.sas.as_ref().map(|_| "***"))
             .field("blob_endpoint", &self.blob_endpoint)
+            .field("queue_endpoint", &self.queue_endpoint)
+            .field("file_endpoint", &self.file_endpoint)
             .finish_non_exhaustive()
     }
 }
@@ -154,100 +319,21 @@ impl fmt::Debug for Authorization {
 }
 
 fn checked_endpoint(text: &str) -> Result<String, AzureError> {
-    let url = Url::parse(text)
-        .map_err(|error| AzureError::settings(format!("{text} is not the URL of a Blob service: {error}")))?;
+    let url = Url::parse(text).map_err(|error| {
+        AzureError::settings(format!("{text} is not the URL of a storage service: {error}"))
+    })?;
     if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-        return Err(AzureError::settings(format!("{text} is not the URL of a Blob service")));
+        return Err(AzureError::settings(format!("{text} is not the URL of a storage service")));
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(variables: &[(&str, &str)]) -> StorageSettings {
-        StorageSettings::from_variables(|name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    const HOST: &str = "acct.blob.core.windows.net";
-
-    #[test]
-    fn without_settings_the_identity_of_the_process_is_asked() {
-        let access = settings(&[]).access(Some(HOST), None).unwrap();
-        assert_eq!(access.endpoint, "https://acct.blob.core.windows.net");
-        assert_eq!(access.authorization, Authorization::Token);
-    }
-
-    #[test]
-    fn the_signature_in_the_url_wins() {
-        let settings = settings(&[("AZURE_STORAGE_ACCOUNT", "acct"), ("AZURE_STORAGE_KEY", "a2V5")]);
-        let access = settings.access(Some(HOST), Some("sig=x")).unwrap();
-        assert_eq!(access.authorization, Authorization::Sas(Secret::new("sig=x")));
-    }
-
-    #[test]
-    fn a_key_is_used_for_its_own_account_only() {
-        let settings = settings(&[("AZURE_STORAGE_ACCOUNT", "acct"), ("AZURE_STORAGE_KEY", "a2V5")]);
-        let key = Authorization::SharedKey("acct".to_owned(), Secret::new("a2V5"));
-        assert_eq!(settings.access(Some(HOST), None).unwrap().authorization, key);
-        assert_eq!(settings.access(None, None).unwrap().authorization, key);
-        let other = settings.access(Some("other.blob.core.windows.net"), None).unwrap();
-        assert_eq!(other.authorization, Authorization::Token);
-    }
-
-    #[test]
-    fn a_signature_of_the_environment_goes_to_its_own_account_only() {
-        let settings = settings(&[("AZURE_STORAGE_ACCOUNT", "acct"), ("AZURE_STORAGE_SAS_TOKEN", "sig=x")]);
-        let other = settings.access(Some("other.blob.core.windows.net"), None).unwrap();
-        assert_eq!(other.authorization, Authorization::Token);
-    }
-
-    #[test]
-    fn a_connection_string_names_account_key_and_endpoint() {
-        let text = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5PT0=;BlobEndpoint=http://127.0.0.1:1/acct;";
-        let settings =
-            settings(&[("AZURE_STORAGE_CONNECTION_STRING", text), ("AZURE_STORAGE_KEY", "b3RoZXI=")]);
-        let access = settings.access(Some(HOST), None).unwrap();
-        assert_eq!(access.endpoint, "http://127.0.0.1:1/acct");
-        assert_eq!(
-            access.authorization,
-            Authorization::SharedKey("acct".to_owned(), Secret::new("a2V5PT0="))
-        );
-    }
-
-    #[test]
-    fn development_storage_is_azurite() {
-        let settings = settings(&[("AZURE_STORAGE_CONNECTION_STRING", "UseDevelopmentStorage=true")]);
-        assert_eq!(settings.access(None, None).unwrap().endpoint, DEVELOPMENT_ENDPOINT);
-    }
-
-    #[test]
-    fn a_login_is_asked_for_by_the_auth_mode() {
-        let settings = settings(&[
-            ("AZURE_STORAGE_ACCOUNT", "acct"),
-            ("AZURE_STORAGE_KEY", "a2V5"),
-            ("AZURE_STORAGE_AUTH_MODE", "login"),
-        ]);
-        assert_eq!(settings.access(None, None).unwrap().authorization, Authorization::Token);
-    }
-
-    #[test]
-    fn an_account_that_nobody_names_is_an_error_that_says_how() {
-        let error = settings(&[]).access(None, None).unwrap_err().to_string();
-        assert!(error.contains("AZURE_STORAGE_ACCOUNT") && error.contains("abfss://"), "{error}");
-    }
-
-    #[test]
-    fn secrets_show_in_no_debug() {
-        let settings = settings(&[
-            ("AZURE_STORAGE_ACCOUNT", "acct"),
-            ("AZURE_STORAGE_KEY", "aHVudGVy"),
-            ("AZURE_STORAGE_SAS_TOKEN", "sig=aHVudGVy"),
-        ]);
-        let access = settings.access(None, None).unwrap();
-        assert!(!format!("{settings:?} {access:?}").contains("aHVudGVy"));
-    }
+/// The account that a service's URL names: in its host, or on an emulator first in its path.
+fn account_in(endpoint: &Url) -> Option<String> {
+    let host = endpoint.domain().filter(|host| host.contains('.')).and_then(|host| host.split('.').next());
+    let first = endpoint.path_segments().and_then(|mut segments| segments.next());
+    host.or(first).filter(|account| !account.is_empty()).map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;
