@@ -56,6 +56,16 @@ impl Notebook {
         &mut self.cells
     }
 
+    /// Everything that the notebook says: each member of the notebook and of its cells but what makes it a notebook
+    /// (versions, ids and types). For a change of texts wherever they stand.
+    pub fn contents_mut(&mut self) -> impl Iterator<Item = &mut Json> {
+        let of_notebook = self.members.iter_mut();
+        let of_cells = self.cells.iter_mut().flat_map(|cell| cell.members.iter_mut());
+        let structure = ["nbformat", "nbformat_minor", "id", "cell_type"];
+        let contents = of_notebook.chain(of_cells).filter(move |(key, _)| !structure.contains(&key.as_str()));
+        contents.map(|(_, value)| value)
+    }
+
     /// The name of the kernel that the notebook asks for (`metadata.kernelspec.name`).
     pub fn kernel_name(&self) -> Option<&str> {
         let kernelspec = self.metadata().get("kernelspec")?;

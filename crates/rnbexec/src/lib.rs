@@ -20,6 +20,7 @@ pub use cancel::{Cancel, CancelHandle, CancelLevel};
 pub use error::RunError;
 pub use event::RunEvent;
 pub use outcome::{CellError, Outcome, RunReport, TimeLimit};
+pub use redact::Redactor;
 pub use request::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
     UnknownParameters,

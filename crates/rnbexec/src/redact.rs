@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rnbexec_notebook::parameters::SecretParameters;
 use rnbexec_notebook::{Cell, Json};
@@ -13,15 +14,15 @@ const MASK: &str = "***";
 const SHORTEST: usize = 4;
 
 /// Replaces the values of secrets: as they are, and as they look in Python's `repr`, JSON, HTML, URLs and base64.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Redactor {
+#[derive(Clone, Default)]
+pub struct Redactor {
     needles: Vec<String>,
 }
 
 impl Redactor {
     /// A redactor for the given secrets. Values shorter than four characters are not searched for: masking every `1`
     /// in a notebook would destroy it and hide nothing.
-    pub(crate) fn new(secrets: &SecretParameters) -> Self {
+    pub fn new(secrets: &SecretParameters) -> Self {
         let values = secrets.iter().filter_map(|(_, secret)| secret.expose().text());
         let mut needles: Vec<String> = values
             .filter(|value| value.chars().count() >= SHORTEST)
@@ -33,15 +34,23 @@ impl Redactor {
         Self { needles }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to search for.
+    pub fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
 
     /// The text without any secret.
     pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.mask(text, &mut 0)
+    }
+
+    /// The text without any secret; `masked` grows by how many there were.
+    pub fn mask<'a>(&self, text: &'a str, masked: &mut usize) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
         for needle in &self.needles {
-            if clean.contains(needle.as_str()) {
+            let found = clean.matches(needle.as_str()).count();
+            if found > 0 {
+                *masked += found;
                 clean = clean.replace(needle.as_str(), MASK).into();
             }
         }
@@ -99,6 +108,13 @@ impl Redactor {
     }
 }
 
+/// Shows how many there are, and none of them.
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} forms of secrets)", self.needles.len())
+    }
+}
+
 /// The forms in which a value turns up in outputs.
 fn guises(value: &str) -> Vec<String> {
     let json = Json::from(value).to_compact();
@@ -114,9 +130,10 @@ fn guises(value: &str) -> Vec<String> {
         escaped,
         html.replace('"', "&quot;").replace('\'', "&#x27;"),
         html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html.replace('"', "&#34;").replace('\'', "&#39;"),
         html,
-        percent_encoded(value),
     ];
+    guises.extend(percent_encoded(value));
     guises.extend(base64_within(value.as_bytes()));
     guises
 }
@@ -131,13 +148,22 @@ fn ascii(json: &str) -> String {
     json.chars().map(character).collect()
 }
 
-/// As Python's `urllib.parse.quote` with nothing safe, the form of a query's value.
-fn percent_encoded(value: &str) -> String {
-    let byte = |byte: u8| match byte {
-        byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    value.bytes().map(byte).collect()
+/// As parts of URLs have it: with everything encoded or with slashes left alone (Python's `urllib.parse.quote`), with a blank as
+/// `+` (forms), in capitals or not (.NET).
+fn percent_encoded(value: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for (safe, small) in [("", false), ("/", false), ("", true), ("/", true)] {
+        let byte = |byte: u8| match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
+            byte if safe.as_bytes().contains(&byte) => char::from(byte).to_string(),
+            byte if small => format!("%{byte:02x}"),
+            byte => format!("%{byte:02X}"),
+        };
+        let encoded: String = value.bytes().map(byte).collect();
+        forms.push(encoded.replace("%20", "+"));
+        forms.push(encoded);
+    }
+    forms
 }
 
 /// The characters of base64 that the value alone decides, at each of the three places it can have in a longer text
@@ -214,6 +240,8 @@ mod tests {
             r#"s3cr3t-"va<l>ue\'\\ü\n&x"#,
             "s3cr3t-&quot;va&lt;l&gt;ue&#x27;\\ü\n&amp;x",
             "s3cr3t-%22va%3Cl%3Eue%27%5C%C3%BC%0A%26x",
+            "s3cr3t-%22va%3cl%3eue%27%5c%c3%bc%0a%26x",
+            "s3cr3t-&#34;va&lt;l&gt;ue&#39;\\ü\n&amp;x",
         ] {
             assert_eq!(redactor.text(&format!("<{text}>")), "<***>", "{text}");
         }
@@ -228,6 +256,26 @@ mod tests {
             let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
             assert!(redactor.text(&encoded).contains("***"), "{encoded}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_urls_whether_slashes_and_blanks_are_encoded_or_not() {
+        let redactor = redactor("a/b c+d==");
+        for text in ["a%2Fb%20c%2Bd%3D%3D", "a%2fb+c%2bd%3d%3d", "a/b%20c%2Bd%3D%3D", "a/b+c%2Bd%3D%3D"] {
+            assert_eq!(redactor.text(text), "***", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redactor_shows_no_secret() {
+        assert!(!format!("{:?}", redactor("s3cr3t")).contains("s3cr3t"));
+    }
+
+    #[test]
+    fn what_is_masked_is_counted() {
+        let mut masked = 0;
+        redactor("s3cr3t").mask("s3cr3t, s3cr3t and czNjcjN0", &mut masked);
+        assert_eq!(masked, 3);
     }
 
     #[test]

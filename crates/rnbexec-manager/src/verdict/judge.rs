@@ -63,7 +63,8 @@ pub fn judge(notebook: &Notebook, rules: &JudgeRules) -> Judgement {
             }
         }
     }
-    let tagged = || notebook.cells().iter().any(|cell| cell.has_tag(&rules.output_tag) && !cell.outputs().is_empty());
+    let tagged =
+        || notebook.cells().iter().any(|cell| cell.has_tag(&rules.output_tag) && !cell.outputs().is_empty());
     let verdict = last.or_else(|| tagged().then(|| Verdict::new(rules.output_tag_severity)));
     let says_something = |verdict: &Verdict| {
         verdict.severity >= rules.minimum_severity
@@ -117,7 +118,8 @@ fn error_of(cell: &Cell) -> String {
 /// The contents of all verdict displays, in order, each with the index of its cell.
 fn displays(notebook: &Notebook) -> impl Iterator<Item = (usize, &Json)> {
     let cells = notebook.cells().iter().enumerate();
-    let cells = cells.filter(|(_, cell)| cell.cell_type() == CellType::Code && !cell.has_tag(ERROR_MARKER_TAG));
+    let cells =
+        cells.filter(|(_, cell)| cell.cell_type() == CellType::Code && !cell.has_tag(ERROR_MARKER_TAG));
     cells.flat_map(|(index, cell)| {
         let displays = cell.outputs().iter().filter(|output| {
             let output_type = output.get("output_type").and_then(Json::as_str);

@@ -52,8 +52,9 @@ pub(super) fn verdict(value: &Value) -> Read<Verdict> {
     let parsed;
     let value = match value {
         Value::String(json) => {
-            parsed = serde_json::from_str(json)
-                .map_err(|error| VerdictError::new("the verdict", format!("a text that is no JSON: {error}")))?;
+            parsed = serde_json::from_str(json).map_err(|error| {
+                VerdictError::new("the verdict", format!("a text that is no JSON: {error}"))
+            })?;
             &parsed
         }
         value => value,
@@ -167,16 +168,20 @@ impl<'a> Object<'a> {
 
     fn severity(&self, key: &str) -> Read<Option<Severity>> {
         let severity = self.text(key)?.map(str::parse);
-        severity.transpose().map_err(|error: crate::severity::SeverityError| self.wrong(key, error.to_string()))
+        severity
+            .transpose()
+            .map_err(|error: crate::severity::SeverityError| self.wrong(key, error.to_string()))
     }
 
     fn confidence(&self, key: &str) -> Read<Option<f64>> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Number(number)) => match number.as_f64().filter(|number| (0.0..=1.0).contains(number)) {
-                Some(confidence) => Ok(Some(confidence)),
-                None => Err(self.wrong(key, format!("{number} is not between 0 and 1"))),
-            },
+            Some(Value::Number(number)) => {
+                match number.as_f64().filter(|number| (0.0..=1.0).contains(number)) {
+                    Some(confidence) => Ok(Some(confidence)),
+                    None => Err(self.wrong(key, format!("{number} is not between 0 and 1"))),
+                }
+            }
             Some(other) => Err(self.wrong_kind(key, other, "a number")),
         }
     }
@@ -195,7 +200,8 @@ impl<'a> Object<'a> {
 
     fn classification(&self) -> Read<Option<Classification>> {
         let class = self.word("classification", &Class::ALL.map(|class| (class.as_str(), class)))?;
-        let reason = self.word("classification_reason", &Reason::ALL.map(|reason| (reason.as_str(), reason)))?;
+        let reason =
+            self.word("classification_reason", &Reason::ALL.map(|reason| (reason.as_str(), reason)))?;
         let comment = self.lines("classification_comment", characters::COMMENT)?;
         match class {
             Some(class) => Ok(Some(Classification { class, reason, comment })),
