@@ -234,7 +234,7 @@ fn element(body: &[u8], name: &str) -> Option<String> {
 const LONGEST: usize = 600;
 
 /// A foreign text that can be shown.
-fn presentable(text: &str) -> String {
+pub(crate) fn presentable(text: &str) -> String {
     let mut shown = String::new();
     // Beside control characters, those that turn the direction of writing round.
     let blank = |c: char| {

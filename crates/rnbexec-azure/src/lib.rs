@@ -31,6 +31,9 @@ pub mod storage;
 
 pub mod arm;
 mod client;
+pub mod key_vault;
+pub mod logs;
+pub mod machine_learning;
 pub mod sentinel;
 
 pub use azure_core::credentials::Secret;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use id::{IncidentName, IncidentRef, ParseError, WorkspaceId};
+pub(crate) use id::is_resource_name;
 pub use incident::Incident;
 
 use crate::AzureError;

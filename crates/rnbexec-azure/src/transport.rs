@@ -19,7 +19,7 @@ use azure_core::http::{
 
 use crate::AzureError;
 use policies::{Journal, Retries};
-pub(crate) use policies::{Bearer, retry_after};
+pub(crate) use policies::{Bearer, Rejected, rejected, retry_after};
 
 /// A service that does not take a connection in this time is not available.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -120,6 +120,12 @@ pub(crate) struct Bearer {
 #[derive(Debug)]
 pub(crate) struct Rejected(pub(crate) Secret);
 
+/// Options that ask for another token than this one.
+pub(crate) fn rejected(token: &Secret) -> TokenRequestOptions<'static> {
+    let context = Context::new().with_value(Rejected(token.clone()));
+    TokenRequestOptions { method_options: ClientMethodOptions { context } }
+}
+
 #[async_trait]
 #[expect(
     elided_lifetimes_in_paths,
@@ -152,13 +158,8 @@ impl Policy for Bearer {
 }
 
 impl Bearer {
-    async fn token(&self, rejected: Option<&Secret>) -> azure_core::Result<Secret> {
-        let options = rejected.map(|token| TokenRequestOptions {
-            method_options: ClientMethodOptions {
-                context: Context::new().with_value(Rejected(token.clone())),
-            },
-        });
-        match self.identity.get_token(&[&self.scope], options).await {
+    async fn token(&self, refused: Option<&Secret>) -> azure_core::Result<Secret> {
+        match self.identity.get_token(&[&self.scope], refused.map(rejected)).await {
             Ok(token) => Ok(token.token),
             // Of this kind whatever it was, so that the call is not tried again on top of the identity's own attempts.
             Err(error) => {

@@ -1,0 +1,46 @@
+//! Log Analytics: questions in KQL.
+//!
+//! Source: "Azure Monitor Log Analytics API", `POST /v1/workspaces/{id}/query`.
+
+use azure_core::http::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::AzureError;
+use crate::client::JsonClient;
+use crate::cloud::Cloud;
+use crate::credential::Identity;
+use crate::transport::Http;
+
+/// The query service of one cloud.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    client: JsonClient,
+    cloud: Cloud,
+}
+
+impl Logs {
+    /// The query service of this cloud.
+    pub fn new(cloud: Cloud, identity: Identity, http: &Http) -> Self {
+        let client =
+            JsonClient::new(http, identity, cloud.log_analytics_scope(), cloud.log_analytics.clone());
+        Self { client, cloud }
+    }
+
+    /// The answer to a question to the workspace with this customer id, over a time span (ISO 8601: `P1D`), raw:
+    /// `{"tables": […]}`, and beside it `error` when a part is missing.
+    pub async fn query(&self, workspace: Uuid, query: &str, timespan: &str) -> Result<Value, AzureError> {
+        let mut url = self.cloud.log_analytics.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["v1", "workspaces", &workspace.to_string(), "query"]);
+        }
+        let body = json!({"query": query, "timespan": timespan});
+        let wait = [("prefer", "wait=60".to_owned())];
+        self.client.send(Method::Post, url, &wait, Some(&body)).await
+    }
+
+    /// Asks for nothing, and thereby whether asking is allowed.
+    pub async fn probe(&self, workspace: Uuid) -> Result<(), AzureError> {
+        self.query(workspace, "print allowed = true", "PT1H").await.map(drop)
+    }
+}
