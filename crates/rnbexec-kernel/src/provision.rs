@@ -12,7 +12,8 @@
 //! | nothing ([`resolve_default`]) | as automatic, but where nothing applies the kernelspec is used as it is |
 //!
 //! A kernelspec asks for an environment by its metadata: `{"rnbexec": {"requirements": "requirements.txt"}}`, a path below the
-//! kernelspec's folder. The `python` of its `argv` then means the environment's.
+//! kernelspec's folder. The `python` of its `argv` then means the environment's. `{"rnbexec": {"modules": ["helper.py"]}}` names
+//! Python files of that folder that notebooks on the kernel can import.
 //!
 //! # Promises
 //! - An environment is keyed by all that goes into it (requirements, Python versions, platform). A change makes a new one.
@@ -28,6 +29,7 @@ mod environment;
 mod error;
 mod installed;
 mod installer;
+mod modules;
 mod python;
 mod requirements;
 mod script;
@@ -273,11 +275,12 @@ async fn carry_out(
                 .await
                 .map_err(|source| ProvisionError::io("read", &file, source))?;
             let name = installed::kernel_name(&spec.name)?;
-            in_environment_of(context, &name, spec, &text, progress).await
+            let requirements = Requirements::from_file(&text)?.with_modules(modules::read(&spec).await?);
+            in_environment_of(context, &name, spec, &requirements, progress).await
         }
         Plan::Shipped(kernel) => {
             let spec = shipped_kernelspec(kernel)?;
-            in_environment_of(context, kernel.name, spec, kernel.requirements, progress).await
+            in_environment_of(context, kernel.name, spec, &kernel.requirements()?, progress).await
         }
         Plan::Installed(name) => match named(context, &name, progress).await {
             // Somebody took our record away but left the kernelspec: it is an ordinary one then.
@@ -303,7 +306,7 @@ async fn in_environment_of(
     context: &ProvisionContext,
     name: &str,
     mut spec: Kernelspec,
-    requirements: &str,
+    requirements: &Requirements,
     progress: &mut ProgressSink<'_>,
 ) -> Result<Environment, ProvisionError> {
     let program = spec.argv.first().map(String::as_str).unwrap_or_default();
@@ -313,8 +316,7 @@ async fn in_environment_of(
             reason: format!("its command is {program:?}, not python"),
         });
     }
-    let requirements = Requirements::from_file(requirements)?;
-    let ready = environment::provide(context, name, &requirements, progress).await?;
+    let ready = environment::provide(context, name, requirements, progress).await?;
     spec.argv[0] = ready.python().display().to_string();
     if spec.dir.as_os_str().is_empty() {
         spec.dir.clone_from(&ready.dir);

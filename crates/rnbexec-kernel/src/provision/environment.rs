@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ProvisionError;
 use super::installer::{self, CommandLine, Installer};
+use super::modules;
 use super::python::{self, Probe};
 use super::requirements::{OLDEST_PYTHON, Requirements};
 use super::{Progress, ProgressSink, ProvisionContext};
@@ -159,6 +160,10 @@ async fn make(
     let base_python = tokio::fs::canonicalize(&python)
         .await
         .map_err(|source| ProvisionError::io("read", &python, source))?;
+    // The package is `<site-packages>/ipykernel/__init__.py`.
+    if let Some(packages_dir) = ipykernel.parent().and_then(Path::parent) {
+        modules::write(packages_dir, &requirements.modules).await?;
+    }
     let record = Record {
         name: name.to_owned(),
         fingerprint: requirements.fingerprint(context.python.as_deref()),

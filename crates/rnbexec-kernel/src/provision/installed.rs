@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::environment::{self, Ready, write_atomically};
 use super::error::ProvisionError;
+use super::modules::Modules;
 use super::requirements::Requirements;
 use super::script::ScriptMetadata;
 use super::shipped::shipped;
@@ -69,6 +70,8 @@ pub(super) struct Entry {
     pub(super) display_name: String,
     kernelspec: PathBuf,
     requires_python: Option<String>,
+    #[serde(default, skip_serializing_if = "Modules::is_empty")]
+    modules: Modules,
 }
 
 fn folder(context: &ProvisionContext) -> PathBuf {
@@ -96,7 +99,7 @@ pub async fn install(
         InstallSource::Named => {
             let kernel = shipped(&name).ok_or_else(|| ProvisionError::UnknownKernel(name.clone()))?;
             let spec: serde_json::Value = serde_json::from_str(kernel.kernel_json).unwrap_or_default();
-            (Requirements::from_file(kernel.requirements)?, spec["display_name"].as_str().map(str::to_owned))
+            (kernel.requirements()?, spec["display_name"].as_str().map(str::to_owned))
         }
     };
     let display_name =
@@ -114,6 +117,7 @@ pub async fn install(
         display_name,
         kernelspec,
         requires_python: requirements.requires_python.as_ref().map(ToString::to_string),
+        modules: requirements.modules.clone(),
     };
     write_atomically(&folder(context).join(format!("{name}.txt")), requirements.text.as_bytes()).await?;
     let json = serde_json::to_vec_pretty(&entry).expect("an entry of texts is JSON");
@@ -193,7 +197,8 @@ async fn read(
         return Ok(None);
     };
     let requires_python = entry.requires_python.as_deref().and_then(|text| text.parse().ok());
-    Ok(Some((entry, Requirements { text, requires_python })))
+    let modules = entry.modules.clone();
+    Ok(Some((entry, Requirements { text, requires_python, modules })))
 }
 
 async fn names(context: &ProvisionContext) -> Result<Vec<String>, ProvisionError> {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use pep440_rs::VersionSpecifiers;
 use sha2::{Digest, Sha256};
 
+use super::modules::Modules;
 use super::script::ScriptMetadata;
 
 /// The hash-pinned ipykernel that every environment gets unless its own requirements bring one. Made by
@@ -25,6 +26,8 @@ pub(super) struct Requirements {
     pub(super) text: String,
     /// The Python versions it is for; `None`: whatever the locked ipykernel runs on.
     pub(super) requires_python: Option<VersionSpecifiers>,
+    /// Files of the kernel's own that are importable in it.
+    pub(super) modules: Modules,
 }
 
 /// Why a requirements file cannot be used.
@@ -38,7 +41,7 @@ pub enum RequirementsError {
 impl Requirements {
     /// Only the locked ipykernel.
     pub(super) fn ipykernel() -> Self {
-        Self { text: IPYKERNEL_LOCK.to_owned(), requires_python: None }
+        Self { text: IPYKERNEL_LOCK.to_owned(), requires_python: None, modules: Modules::new() }
     }
 
     /// A requirements file; the locked ipykernel is added unless the file brings its own.
@@ -48,7 +51,7 @@ impl Requirements {
                 return Err(RequirementsError::NotSelfContained(line));
             }
         }
-        Ok(Self { text: with_ipykernel(text), requires_python: None })
+        Ok(Self { text: with_ipykernel(text), requires_python: None, modules: Modules::new() })
     }
 
     /// The dependencies of a notebook, resolved when the environment is made.
@@ -59,7 +62,13 @@ impl Requirements {
         Self {
             text: with_ipykernel(&script.dependencies.join("\n")),
             requires_python: script.requires_python.clone(),
+            modules: Modules::new(),
         }
+    }
+
+    /// With modules of the kernel's own.
+    pub(super) fn with_modules(self, modules: Modules) -> Self {
+        Self { modules, ..self }
     }
 
     /// Whether each package is pinned by hash, so that nothing but those very files may be installed.
@@ -87,6 +96,10 @@ impl Requirements {
         field(base.map(|base| base.as_os_str().as_encoded_bytes()).unwrap_or_default());
         for line in logical_lines(&self.text) {
             field(line.as_bytes());
+        }
+        for (name, source) in &self.modules {
+            field(name.as_bytes());
+            field(source.as_bytes());
         }
         hash.finalize().iter().take(6).fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a String takes all text");
@@ -198,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_differs_by_requirement_python_and_interpreter() {
+    fn a_fingerprint_differs_by_requirement_python_interpreter_and_module() {
         let script = |python: Option<&str>| {
             Requirements::from_script(&ScriptMetadata {
                 dependencies: vec!["rich".into()],
@@ -211,6 +224,8 @@ mod tests {
             script(Some(">=3.11")).fingerprint(None),
             script(Some(">=3.12")).fingerprint(None),
             file("attrs\n").fingerprint(None),
+            file("attrs\n").with_modules([("a.py".into(), "1".into())].into()).fingerprint(None),
+            file("attrs\n").with_modules([("a.py".into(), "2".into())].into()).fingerprint(None),
         ];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     }

@@ -1,0 +1,102 @@
+"""Hostile text on a page: tables, cards and figures for the notebooks that come with rnbexec.
+
+Whatever is shown goes through `clean` (no control or text-direction characters, not endless) and `escape` (no HTML), and
+indicators are defanged. Pages need no script and no style sheet, and have no background of their own, so that they look
+the same in Jupyter, in a static report, on white and on black.
+"""
+
+import re
+
+from rnbexec_verdict import COLOURS, SEVERITIES, badge, clean, escape
+
+__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "show", "table", "tree"]
+
+LINE = "rgba(128,128,128,0.35)"
+SOFT = "#7d828a"  # legible on white and on black
+MONO = "font-family:ui-monospace,Consolas,Menlo,monospace;font-size:0.92em"
+
+
+def defang(value, limit=600):
+    """An indicator that nobody can click: `hxxp://example[.]org`."""
+    text = re.sub(r"(?i)^h(?:tt|xx)p", "hxxp", clean(value, limit))
+    return re.sub(r"(?<!\[)\.(?!\])", "[.]", text)
+
+
+def show(page, text):
+    """Displays one thing, for a browser and for a terminal."""
+    from IPython.display import display
+
+    display({"text/html": page, "text/plain": text}, raw=True)
+
+
+def note(text, severity=None):
+    """One sentence; with a severity, as a call-out of its colour."""
+    colour = COLOURS.get(severity, SOFT)
+    show(f'<p style="margin:4px 0;padding:2px 12px;border-left:3px solid {colour};overflow-wrap:anywhere">{escape(text, 1500)}</p>', clean(text, 1500))
+
+
+def table(rows, columns, *, badges=("severity",), mono=(), limit=600):
+    """Rows (dicts) as a table: `columns` in order, `badges` drawn as severities, `mono` as code."""
+    kept = [column for column in columns if any(row.get(column) not in (None, "") for row in rows)] or list(columns)
+
+    def cell(row, column):
+        value = row.get(column)
+        style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:normal;overflow-wrap:anywhere"
+        if column in badges:
+            return f'<td style="{style}">{badge(value) if value else ""}</td>'
+        if column in mono:
+            return f'<td style="{style};{MONO}">{escape(value, limit)}</td>'
+        return f'<td style="{style}">{escape(value, limit)}</td>'
+
+    head = "".join(
+        f'<th style="padding:4px 10px 4px 0;border-bottom:2px solid {LINE};text-align:left;vertical-align:bottom;font-weight:600">{escape(column)}</th>'
+        for column in kept
+    )
+    body = "".join(f'<tr style="background-color:transparent">{"".join(cell(row, column) for column in kept)}</tr>' for row in rows)
+    lines = [" | ".join(kept)] + [" | ".join(clean(row.get(column), 120) for column in kept) for row in rows]
+    show(
+        f'<table style="border-collapse:collapse;margin:4px 0;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>',
+        "\n".join(lines),
+    )
+
+
+def card(facts, *, badges=("Severity",), limit=1500):
+    """Names and values, one a line; what has no value is left out."""
+    facts = {name: value for name, value in facts.items() if clean(value) != ""}
+    style = f"padding:3px 14px 3px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top"
+    rows = "".join(
+        f'<tr style="background-color:transparent"><th style="{style};font-weight:600;white-space:nowrap">{escape(name)}</th>'
+        f'<td style="{style};white-space:normal;overflow-wrap:anywhere">{badge(value) if name in badges else escape(value, limit)}</td></tr>'
+        for name, value in facts.items()
+    )
+    show(
+        f'<table style="border-collapse:collapse;margin:4px 0">{rows}</table>',
+        "\n".join(f"{name}: {clean(value, limit)}" for name, value in facts.items()),
+    )
+
+
+def tree(lines):
+    """An indented tree: `lines` are (depth, marker, text, remark), the marker a severity or nothing."""
+    page, text = [], []
+    for depth, marker, words, remark in lines:
+        mark = f"{badge(marker)} " if marker in COLOURS else ""
+        strong = "font-weight:600" if marker is not None else f"color:{SOFT}"
+        page.append(
+            f'<div style="margin:1px 0 1px {min(depth, 12) * 22}px;padding-left:8px;border-left:2px solid {LINE};overflow-wrap:anywhere">'
+            f'{mark}<span style="{MONO};{strong}">{escape(words, 300)}</span>'
+            f'{f" <span style={chr(34)}color:{SOFT}{chr(34)}>{escape(remark, 300)}</span>" if remark else ""}</div>'
+        )
+        text.append(f"{'  ' * min(depth, 12)}{f'[{marker}] ' if marker in COLOURS else ''}{clean(words, 160)}{f'  ({clean(remark, 160)})' if remark else ''}")
+    show(f'<div style="text-align:left">{"".join(page)}</div>', "\n".join(text))
+
+
+def figures():
+    """Makes matplotlib draw for any background, and take no text for mathematics."""
+    import matplotlib
+
+    matplotlib.rcParams.update({
+        "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "legend.frameon": False,
+        "text.color": SOFT, "axes.labelcolor": SOFT, "axes.edgecolor": SOFT, "xtick.color": SOFT, "ytick.color": SOFT,
+        "grid.color": SOFT, "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False,
+        "font.size": 9, "figure.dpi": 110, "text.parse_math": False, "text.usetex": False, "axes.titlesize": 10,
+    })
