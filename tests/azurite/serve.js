@@ -1,12 +1,15 @@
-// Serves Azure Blob Storage (Azurite) on a free port of loopback, with one container `suite` in the development account.
+// Serves Azure Blob and Queue Storage (Azurite) on free ports of loopback, with one container `suite` in the development
+// account.
 //
-// Prints one line of JSON with the URL and a shared access signature once it serves, and ends when its standard input does:
-// it cannot outlive a test. Arguments: the folder with node_modules, the folder for its data.
+// Prints one line of JSON with the URLs, a shared access signature for blobs and a connection string once it serves, and ends
+// when its standard input does: it cannot outlive a test. Arguments: the folder with node_modules, the folder for its data,
+// further arguments for Azurite.
 const crypto = require("crypto");
 const http = require("http");
+const https = require("https");
 const path = require("path");
 
-const [modules, data] = process.argv.slice(2);
+const [modules, data, ...more] = process.argv.slice(2);
 const account = "devstoreaccount1";
 const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const version = "2019-12-12";
@@ -23,24 +26,31 @@ function signature() {
 
 function makeContainer(url, sas) {
   return new Promise((resolve, reject) => {
-    const request = http.request(`${url}/suite?restype=container&${sas}`, { method: "PUT", headers: { "x-ms-version": version, "content-length": 0 } },
+    const client = url.startsWith("https:") ? https : http;
+    // Its certificate is a test's own.
+    const options = { method: "PUT", rejectUnauthorized: false, headers: { "x-ms-version": version, "content-length": 0 } };
+    const request = client.request(`${url}/suite?restype=container&${sas}`, options,
       (answer) => (answer.statusCode === 201 ? resolve() : reject(new Error(`container: ${answer.statusCode}`))));
     request.on("error", reject);
     request.end();
   });
 }
 
-// Azurite tells its port only in its log.
+// Azurite tells its ports only in its log.
 const log = console.log;
+const urls = {};
 console.log = (line) => {
-  const found = /successfully listens on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
+  const found = /Azurite (\w+) service is successfully listening at (https?:\/\/127\.0\.0\.1:\d+)/.exec(line);
   if (!found) return;
-  const url = `${found[1]}/${account}`;
+  urls[found[1]] = `${found[2]}/${account}`;
+  if (!urls.Blob || !urls.Queue || urls.made) return;
+  urls.made = true;
   const sas = signature();
-  makeContainer(url, sas).then(
-    () => log(JSON.stringify({ url, sas, connection: `AccountName=${account};AccountKey=${key};BlobEndpoint=${url};` })),
+  const connection = `AccountName=${account};AccountKey=${key};BlobEndpoint=${urls.Blob};QueueEndpoint=${urls.Queue};`;
+  makeContainer(urls.Blob, sas).then(
+    () => log(JSON.stringify({ url: urls.Blob, queue: urls.Queue, sas, connection })),
     (error) => { console.error(error); process.exit(1); });
 };
-// The client library speaks a newer version of the protocol than Azurite knows.
-process.argv = [process.argv[0], "azurite-blob", "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", data, "--skipApiVersionCheck", "--disableTelemetry"];
-require(path.join(modules, "node_modules/azurite/dist/src/blob/main.js"));
+const place = ["blob", "queue", "table"].flatMap((service) => [`--${service}Host`, "127.0.0.1", `--${service}Port`, "0"]);
+process.argv = [process.argv[0], "azurite", ...place, "--location", data, "--disableTelemetry", ...more];
+require(path.join(modules, "node_modules/azurite/dist/src/azurite.js"));

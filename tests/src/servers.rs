@@ -1,6 +1,6 @@
 //! The servers that the stores are tested against, each on a free port of loopback, with its own data, gone with the value.
 //!
-//! - [`Server::azurite`]: Azure Blob Storage, Microsoft's own emulator, from the locked `azurite/package-lock.json`.
+//! - [`Server::azurite`]: Azure Blob and Queue Storage, Microsoft's own emulator, from the locked `azurite/package-lock.json`.
 //! - [`Server::s3`]: S3, moto, from the locked `servers/requirements.txt`.
 //! - [`Server::gs`]: Google Cloud Storage, gcp-storage-emulator, from the same.
 //! - [`Http`]: any HTTP server, played by a closure.
@@ -9,6 +9,7 @@
 //! and `npm` on `PATH`.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -38,15 +39,54 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Server {
     child: Child,
     said: Value,
+    certificate: String,
     _data: TempDir,
 }
 
 impl Server {
-    /// Azure Blob Storage with the container `suite`. Says `url`, `sas` and `connection`.
+    /// Azure Blob Storage with the container `suite`, and Queue Storage. Says `url`, `sas`, `queue` and `connection`.
     pub fn azurite() -> Self {
+        // The official client for blobs speaks a newer version of the protocol than Azurite knows.
+        Self::azurite_with(&[OsStr::new("--skipApiVersionCheck")])
+    }
+
+    /// The same as somebody starts it who does not know about versions.
+    pub fn plain_azurite() -> Self {
+        Self::azurite_with(&[])
+    }
+
+    /// The same with TLS and tokens. Says what [`azurite`](Self::azurite) says; the certificate is in [`certificate`](Self::certificate).
+    ///
+    /// # Panics
+    /// When no certificate can be made.
+    pub fn azurite_with_tokens() -> Self {
+        let made =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        fs::write(&cert, made.cert.pem()).expect("a new temporary folder is writable");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("a new temporary folder is writable");
+        let option = OsStr::new;
+        let mut server = Self::azurite_with(&[
+            option("--oauth"),
+            option("basic"),
+            option("--cert"),
+            cert.as_os_str(),
+            option("--key"),
+            key.as_os_str(),
+        ]);
+        server.certificate = made.cert.pem();
+        server
+    }
+
+    fn azurite_with(options: &[&OsStr]) -> Self {
         let data = TempDir::new().expect("a temporary folder can be made");
         let mut command = Command::new("node");
-        command.arg(workspace().join("tests/azurite/serve.js")).arg(azurite_modules()).arg(data.path());
+        command
+            .arg(workspace().join("tests/azurite/serve.js"))
+            .arg(azurite_modules())
+            .arg(data.path())
+            .args(options);
         Self::start(command, data)
     }
 
@@ -66,6 +106,11 @@ impl Server {
     /// When it did not say it.
     pub fn said(&self, name: &str) -> &str {
         self.said[name].as_str().unwrap_or_else(|| panic!("the server did not say its {name}: {}", self.said))
+    }
+
+    /// The authority of its certificate, in PEM, if it has one.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     fn python(which: &str) -> Self {
@@ -110,7 +155,7 @@ impl Server {
             let log = fs::read_to_string(&log).unwrap_or_default();
             panic!("{command:?} does not serve: {line:?}\n{log}");
         };
-        Self { child, said, _data: data }
+        Self { child, said, certificate: String::new(), _data: data }
     }
 }
 

@@ -161,8 +161,8 @@ impl Queue {
             Err(error) => return lost(error),
         };
         let receipt = answer.headers().get_optional_str(&POP_RECEIPT);
-        message.pop_receipt =
-            receipt.ok_or_else(|| AzureError::unexpected("the renewed lease has no receipt"))?.to_owned();
+        let receipt = receipt.ok_or_else(|| AzureError::unexpected("the renewed lease has no receipt"))?;
+        receipt.clone_into(&mut message.pop_receipt);
         Ok(Lease::Held)
     }
 
