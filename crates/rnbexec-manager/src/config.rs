@@ -29,6 +29,8 @@ use std::path::PathBuf;
 
 use rnbexec_azure::sentinel::WorkspaceId;
 
+use crate::comment::Template;
+use crate::policy::Policy;
 use crate::verdict::JudgeRules;
 use read::{Reader, Section};
 use tree::{Origin, Table};
@@ -36,12 +38,12 @@ use tree::{Origin, Table};
 pub use azure::{ApiVersions, Azure};
 pub use error::{ConfigError, Problem};
 pub use publish::{Blob, Destination, Publish, PublishTo, Workspace};
-pub use rest::{Comment, Log, LogFormat, Redact, Retries, State};
-pub use route::{Action, Conditions, DEFAULT_ROUTE, Differences, Route};
+pub use rest::{Log, LogFormat, Redact, Retries, State};
+pub use route::{Conditions, DEFAULT_ROUTE, Differences, Route, Treatment};
 pub use run::{Bundle, Keep, Notebook, RESERVED, Run, SHIPPED};
 pub use source::{Folder, Poll, Queue, Source, SourceKind};
-pub use value::{Pattern, SecretRef, Since};
 pub(crate) use value::spoken;
+pub use value::{Pattern, SecretRef, Since};
 
 /// What `manager init` writes: every setting with its meaning and its default.
 pub const TEMPLATE: &str = include_str!("config/template.toml");
@@ -81,10 +83,12 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What makes a verdict a finding.
     pub judge: JudgeRules,
+    /// What a finding may change.
+    pub policy: Policy,
     /// Where executed notebooks go.
     pub publish: Publish,
-    /// The comment on an incident with a finding.
-    pub comment: Comment,
+    /// The comment on an incident with a finding; `None` is no comment.
+    pub comment: Option<Template>,
     /// How failures are tried again.
     pub retries: Retries,
     /// What must leave nothing behind.
@@ -141,12 +145,14 @@ impl Config {
     fn sections(root: &Section<'_>) -> Self {
         let azure = root.section("azure", azure::azure);
         let suffix = azure.cloud.key_vault_suffix.clone();
+        let (judge, policy) = root.section("policy", |section| (rest::judge(section), rest::policy(section)));
         Self {
             sentinel: root.section("sentinel", azure::sentinel),
             source: root.section("source", |section| source::source(section, &suffix)),
             run: root.section("run", run::run),
             routes: route::routes(root),
-            judge: root.section("policy", rest::judge),
+            judge,
+            policy,
             publish: root.section("publish", |section| publish::publish(section, &suffix)),
             comment: root.section("comment", rest::comment),
             retries: root.section("retry", rest::retries),

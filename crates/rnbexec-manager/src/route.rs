@@ -13,11 +13,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rnbexec::EnvironmentRequest;
+use rnbexec::{EnvironmentRequest, KernelRequest, Limits};
 use rnbexec_azure::sentinel::Incident;
 use rnbexec_notebook::Parameters;
 
-use crate::config::{Action, Bundle, Conditions, Config, DEFAULT_ROUTE, Differences, Notebook, Route, Run};
+use crate::config::{
+    Bundle, Conditions, Config, DEFAULT_ROUTE, Differences, Notebook, Pattern, Route, Run, Treatment,
+};
 use crate::severity::Severity;
 
 pub use explanation::{Attempt, Check, Chosen, Described, Explanation};
@@ -29,23 +31,27 @@ pub struct Router {
     routes: Vec<Route>,
 }
 
+/// Which way an incident takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The route's name; [`DEFAULT_ROUTE`] where none matched.
+    pub route: String,
+    /// What is done.
+    pub action: Action,
+}
+
 /// What is done for an incident.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Choice {
+pub enum Action {
     /// It is left alone, because a route says so.
-    Skip {
-        /// The route's name.
-        route: String,
-    },
+    Skip,
     /// A notebook is run.
-    Triage(Box<Triage>),
+    Run(Box<Triage>),
 }
 
 /// A notebook to run for an incident, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triage {
-    /// The route's name; [`DEFAULT_ROUTE`] where none matched.
-    pub route: String,
     /// The notebook.
     pub notebook: Notebook,
     /// A kernelspec's name; `None` is the notebook's own.
@@ -58,8 +64,6 @@ pub struct Triage {
     pub cell_timeout: Option<Duration>,
     /// The folder the kernel works in; `None` gives the run one of its own.
     pub working_folder: Option<PathBuf>,
-    /// How many of this route run at the same time; `None` is as many as run at all.
-    pub jobs: Option<usize>,
     /// Whether the notebook gets the incident that was fetched.
     pub bundle: Bundle,
     /// The parameters that the configuration gives it.
@@ -84,13 +88,20 @@ impl Priority {
     }
 }
 
-impl Choice {
-    /// The name of the route that decided.
-    pub fn route(&self) -> &str {
-        match self {
-            Self::Skip { route } => route,
-            Self::Triage(triage) => &triage.route,
+impl Triage {
+    /// The kernel, as the library takes it.
+    pub fn kernel_request(&self) -> KernelRequest {
+        KernelRequest {
+            name: self.kernel.clone(),
+            environment: self.environment.clone(),
+            cwd: self.working_folder.clone(),
+            ..KernelRequest::default()
         }
+    }
+
+    /// The limits, as the library takes them.
+    pub fn limits(&self) -> Limits {
+        Limits { cell: self.cell_timeout, run: self.timeout, ..Limits::default() }
     }
 }
 
@@ -119,56 +130,59 @@ impl Router {
             }
         }
         let not_tried = self.routes.iter().skip(attempts.len()).map(|route| route.name.clone()).collect();
-        Explanation::new(incident, attempts, not_tried, &self.follow(winner))
+        let choice = self.follow(winner);
+        Explanation::new(incident, attempts, not_tried, &choice, self.jobs_of(&choice.route))
+    }
+
+    /// What is done where no route matches.
+    pub fn default_run(&self) -> Box<Triage> {
+        Box::new(triage(&self.run, None))
+    }
+
+    /// How many notebooks of this route run at the same time.
+    pub fn jobs_of(&self, route: &str) -> usize {
+        let known = self.routes.iter().find(|known| known.name == route);
+        let own = known.and_then(|route| match &route.treatment {
+            Treatment::Skip => None,
+            Treatment::Run(differences) => differences.jobs,
+        });
+        own.unwrap_or(self.run.jobs).min(self.run.jobs)
     }
 
     fn follow(&self, route: Option<&Route>) -> Choice {
         let Some(route) = route else {
-            return Choice::Triage(Box::new(triage(&self.run, DEFAULT_ROUTE, None)));
+            return Choice { route: DEFAULT_ROUTE.to_owned(), action: Action::Run(self.default_run()) };
         };
-        match &route.action {
-            Action::Skip => Choice::Skip { route: route.name.clone() },
-            Action::Triage(differences) => {
-                Choice::Triage(Box::new(triage(&self.run, &route.name, Some(differences))))
-            }
-        }
+        let action = match &route.treatment {
+            Treatment::Skip => Action::Skip,
+            Treatment::Run(differences) => Action::Run(Box::new(triage(&self.run, Some(differences)))),
+        };
+        Choice { route: route.name.clone(), action }
     }
 }
 
 /// `[run]` with what differs from it.
-fn triage(run: &Run, route: &str, differences: Option<&Differences>) -> Triage {
+fn triage(run: &Run, differences: Option<&Differences>) -> Triage {
     let mut triage = Triage {
-        route: route.to_owned(),
         notebook: run.notebook.clone(),
         kernel: run.kernel.clone(),
         environment: run.environment.clone(),
         timeout: run.timeout,
         cell_timeout: run.cell_timeout,
         working_folder: run.working_folder.clone(),
-        jobs: None,
         bundle: run.bundle,
         parameters: run.parameters.clone(),
     };
-    if let Some(Differences {
-        notebook,
-        kernel,
-        environment,
-        timeout,
-        cell_timeout,
-        jobs,
-        bundle,
-        parameters,
-    }) = differences
-    {
-        triage.notebook = notebook.clone().unwrap_or(triage.notebook);
-        triage.kernel = kernel.clone().or(triage.kernel);
-        triage.environment = environment.clone().unwrap_or(triage.environment);
-        triage.timeout = timeout.unwrap_or(triage.timeout);
-        triage.cell_timeout = cell_timeout.unwrap_or(triage.cell_timeout);
-        triage.jobs = *jobs;
-        triage.bundle = bundle.unwrap_or(triage.bundle);
-        triage.parameters.update(parameters);
-    }
+    let Some(differences) = differences else { return triage };
+    let Differences { notebook, kernel, environment, timeout, cell_timeout, jobs: _, bundle, parameters } =
+        differences;
+    triage.notebook = notebook.clone().unwrap_or(triage.notebook);
+    triage.kernel = kernel.clone().or(triage.kernel);
+    triage.environment = environment.clone().unwrap_or(triage.environment);
+    triage.timeout = timeout.unwrap_or(triage.timeout);
+    triage.cell_timeout = cell_timeout.unwrap_or(triage.cell_timeout);
+    triage.bundle = bundle.unwrap_or(triage.bundle);
+    triage.parameters.update(parameters);
     triage
 }
 
@@ -183,7 +197,7 @@ impl Conditions {
 fn examine(conditions: &Conditions, incident: &Incident) -> Vec<Check> {
     let Conditions { severity, title, rule, tactic, product, label } = conditions;
     let severity: Vec<&str> = severity.iter().map(|severity| severity.as_str()).collect();
-    let patterns: Vec<&str> = title.iter().map(crate::config::Pattern::as_str).collect();
+    let patterns: Vec<&str> = title.iter().map(Pattern::as_str).collect();
     let rules = incident.rule_ids();
     let matches = |pattern: &str, found: &str| {
         title.iter().any(|known| known.as_str() == pattern && known.regex().is_match(found))

@@ -48,15 +48,9 @@ pub(super) struct SentinelGiven {
     pub(super) workspace_id: Option<String>,
 }
 
-/// The words for the sources of an identity; those of Microsoft's notebooks (`cli`, `msi`) are among them.
-const CREDENTIALS: [(&str, CredentialSource); 6] = [
-    ("environment", CredentialSource::Environment),
-    ("workload", CredentialSource::WorkloadIdentity),
-    ("aml", CredentialSource::AzureMl),
-    ("msi", CredentialSource::ManagedIdentity),
-    ("cli", CredentialSource::AzureCli),
-    ("azd", CredentialSource::AzureDeveloperCli),
-];
+/// What to write where an identity is looked for; the names that Microsoft's libraries have for them are read too.
+const CREDENTIALS: &str =
+    "write a list of \"environment\", \"certificate\", \"workload\", \"aml\", \"msi\", \"cli\", \"azd\"";
 
 pub(super) fn azure(section: &Section<'_>) -> Azure {
     let mut cloud = section
@@ -107,10 +101,13 @@ pub(super) fn azure(section: &Section<'_>) -> Azure {
 }
 
 fn credentials(section: &Section<'_>) -> Vec<CredentialSource> {
-    let instead = value::one_of(&CREDENTIALS).replacen("write ", "write a list of ", 1);
-    let credentials =
-        section.choices("credentials", &instead, |text| value::word(text, &CREDENTIALS)).unwrap_or_default();
-    if credentials.is_empty() { CredentialSource::DEFAULT_ORDER.to_vec() } else { credentials }
+    let credentials = section.choices("credentials", CREDENTIALS, |text| {
+        CredentialSource::parse(text).ok_or_else(|| format!("{text:?} is no source of an identity"))
+    });
+    if credentials.as_ref().is_some_and(Vec::is_empty) {
+        section.refuse("credentials", "the list is empty", CREDENTIALS);
+    }
+    credentials.unwrap_or_else(|| CredentialSource::DEFAULT_ORDER.to_vec())
 }
 
 fn api_versions(section: &Section<'_>) -> ApiVersions {

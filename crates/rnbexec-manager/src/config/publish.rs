@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use rnbexec::store::Segment;
 use url::Url;
 
 use super::azure::SentinelGiven;
@@ -10,18 +9,17 @@ use super::error::{ConfigError, Problem};
 use super::read::Section;
 use super::source::{account, account_of};
 use super::value::{self, SecretRef};
+use crate::place::{BlobFolder, DEFAULT_FILE, LinkTemplate, Places, Target, segments};
 
 /// What is published, and under which name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publish {
     /// To where; [`Config::destination`](super::Config::destination) has what belongs to it.
     pub to: PublishTo,
-    /// The notebook's path below the place, with placeholders.
+    /// The notebook's path below the place, as [`Places`] reads it.
     pub file: String,
     /// Whether an HTML report is put beside it.
     pub report: bool,
-    /// The link to the notebook, with placeholders, instead of the usual one of the place.
-    pub link: Option<String>,
     pub(super) workspace: WorkspaceGiven,
     pub(super) blob: BlobGiven,
     pub(super) folder: PathBuf,
@@ -71,7 +69,9 @@ pub struct Workspace {
     /// Where the account's file service is, instead of at its usual host.
     pub endpoint: Option<Url>,
     /// The folder in the share.
-    pub folder: Vec<Segment>,
+    pub folder: String,
+    /// The link to what lies there.
+    pub link: LinkTemplate,
     /// Where the account key is; `None` is Entra ID.
     pub account_key: Option<SecretRef>,
 }
@@ -79,14 +79,12 @@ pub struct Workspace {
 /// A folder in Blob Storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
+    /// The folder.
+    pub folder: BlobFolder,
     /// The account's blob service.
     pub endpoint: Url,
     /// The storage account.
     pub account: String,
-    /// The container.
-    pub container: String,
-    /// The folder in it; empty is its top.
-    pub folder: Vec<Segment>,
     /// Where the account key is; `None` is Entra ID.
     pub account_key: Option<SecretRef>,
 }
@@ -100,7 +98,8 @@ pub(super) struct WorkspaceGiven {
     account: Option<String>,
     share: Option<String>,
     endpoint: Option<Url>,
-    folder: Vec<Segment>,
+    folder: String,
+    link: LinkTemplate,
     account_key: Option<SecretRef>,
 }
 
@@ -117,18 +116,14 @@ const PLACES: [(&str, PublishTo); 4] = [
     ("none", PublishTo::Nowhere),
 ];
 
-/// The name of Microsoft's original: one notebook an incident.
-const FILE: &str = "{incident_id}.ipynb";
-
 pub(super) fn publish(section: &Section<'_>, key_vault_suffix: &str) -> Publish {
     let to = section.text("to", &value::one_of(&PLACES), |text| value::word(text, &PLACES));
     Publish {
         to: to.unwrap_or(PublishTo::Folder),
         file: section
             .text("file", "write a relative path such as \"{incident_id}.ipynb\"", file)
-            .unwrap_or_else(|| FILE.to_owned()),
+            .unwrap_or_else(|| DEFAULT_FILE.to_owned()),
         report: section.boolean("report").unwrap_or(true),
-        link: section.text("link", "write an address", |text| Ok(text.trim().to_owned())),
         workspace: section.section("workspace", |section| workspace(section, key_vault_suffix)),
         blob: section.section("blob", |section| BlobGiven {
             place: section.text(
@@ -147,6 +142,10 @@ pub(super) fn publish(section: &Section<'_>, key_vault_suffix: &str) -> Publish 
 fn workspace(section: &Section<'_>, key_vault_suffix: &str) -> WorkspaceGiven {
     let name = |key| section.text(key, "write the name as the portal shows it", value::name);
     let folder = section.text("folder", "write a relative path such as \"Users/TriageNbs\"", folder);
+    let instead = "write \"long\", \"short\", or an address with placeholders such as {path}";
+    let link = section.text("link", instead, |text| {
+        LinkTemplate::parse(text.trim()).map_err(|error| value::on_one_line(&error))
+    });
     WorkspaceGiven {
         subscription: name("subscription"),
         resource_group: name("resource_group"),
@@ -155,7 +154,8 @@ fn workspace(section: &Section<'_>, key_vault_suffix: &str) -> WorkspaceGiven {
         account: section.text("account", "write the storage account's name", account),
         share: name("share"),
         endpoint: section.text("endpoint", value::URL, value::url),
-        folder: folder.unwrap_or_else(|| self::folder("Users/TriageNbs").unwrap_or_default()),
+        folder: folder.unwrap_or_else(|| "Users/TriageNbs".to_owned()),
+        link: link.unwrap_or_default(),
         account_key: secret(section, key_vault_suffix),
     }
 }
@@ -165,48 +165,27 @@ fn secret(section: &Section<'_>, key_vault_suffix: &str) -> Option<SecretRef> {
 }
 
 fn file(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if !text.ends_with(".ipynb") {
-        return Err(format!("{text:?} does not end in .ipynb"));
+    // The folder does not matter to the name.
+    match Places::new(Target::Folder(PathBuf::new()), text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(value::on_one_line(&error)),
     }
-    folder(text).map(|_| text.to_owned())
 }
 
-fn folder(text: &str) -> Result<Vec<Segment>, String> {
-    let text = text.trim();
-    if text.starts_with('/') || text.contains('\\') {
-        return Err(format!("{text:?} is no relative path with /"));
-    }
-    text.trim_end_matches('/')
-        .split('/')
-        .map(|segment| Segment::parse(segment).map_err(|error| error.to_string()))
-        .collect()
+fn folder(text: &str) -> Result<String, String> {
+    segments(text.trim()).map_err(|error| value::on_one_line(&error))?;
+    Ok(text.trim().trim_matches('/').to_owned())
 }
 
 fn blob(text: &str) -> Result<Blob, String> {
+    // A signature in the address would be a secret in the file: this refuses one.
     let mut endpoint = value::url(text)?;
-    let no_container = || format!("{text:?} names no container");
-    let account = account_of(&endpoint).ok_or_else(no_container)?;
-    let segments: Vec<String> = endpoint
-        .path_segments()
-        .into_iter()
-        .flatten()
-        .filter(|segment| !segment.is_empty())
-        .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
-        .collect();
+    let folder = BlobFolder::parse(text.trim()).map_err(|error| value::on_one_line(&error))?;
+    let account = account_of(&endpoint).ok_or_else(|| format!("{text:?} names no storage account"))?;
     // With Azurite the account is the first part of the path.
     let of_host = endpoint.host_str().is_some_and(|host| host.split('.').next() == Some(account.as_str()));
-    let (before, segments) = segments.split_at_checked(usize::from(!of_host)).ok_or_else(no_container)?;
-    let [container, folder @ ..] = segments else { return Err(no_container()) };
-    endpoint.set_path(&before.join("/"));
-    let folder = folder.iter().map(|segment| Segment::parse(segment).map_err(|error| error.to_string()));
-    Ok(Blob {
-        endpoint,
-        account,
-        container: container.clone(),
-        folder: folder.collect::<Result<_, _>>()?,
-        account_key: None,
-    })
+    endpoint.set_path(if of_host { "" } else { &account });
+    Ok(Blob { folder, endpoint, account, account_key: None })
 }
 
 impl Publish {
@@ -258,6 +237,7 @@ impl WorkspaceGiven {
             share: self.share.clone(),
             endpoint: self.endpoint.clone(),
             folder: self.folder.clone(),
+            link: self.link.clone(),
             account_key: self.account_key.clone(),
         })
     }

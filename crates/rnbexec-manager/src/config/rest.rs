@@ -4,22 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::read::Section;
-use super::value::{self, Pattern};
+use super::value;
 use crate::case::Retry;
+use crate::comment::{DEFAULT_LIMIT, Template};
 use crate::error::Class;
+use crate::policy::{LONGEST_LABEL, LabelPolicy, Policy, SeverityPolicy, StatusPolicy};
+use crate::redact::{RedactSettings, Redactor};
 use crate::severity::Severity;
 use crate::verdict::JudgeRules;
-
-/// The comment on an incident with a finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Comment {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// Its template: the name of a shipped one, or the template itself.
-    pub template: String,
-    /// No comment is longer, in characters.
-    pub limit: usize,
-}
 
 /// How each class of failures is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +27,12 @@ pub struct Retries {
 }
 
 /// What must leave nothing behind in what is published, written and logged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redact {
-    /// What matches is taken out.
-    pub patterns: Vec<Pattern>,
+    /// Regular expressions: what matches is taken out.
+    pub patterns: Vec<String>,
+    /// Whether what is surely a secret (signatures, keys, tokens) is taken out too.
+    pub well_known: bool,
     /// The values of these environment variables are taken out.
     pub variables: Vec<String>,
 }
@@ -99,15 +93,51 @@ pub(super) fn judge(section: &Section<'_>) -> JudgeRules {
     }
 }
 
-pub(super) fn comment(section: &Section<'_>) -> Comment {
-    let template =
-        section.text("template", "write \"standard\", \"blog\" or a template", |text| Ok(text.to_owned()));
-    let limit = section.whole("limit", 200..=30_000).unwrap_or(30_000);
-    Comment {
-        enabled: section.boolean("enabled").unwrap_or(true),
-        template: template.unwrap_or_else(|| "standard".to_owned()),
-        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+pub(super) fn policy(section: &Section<'_>) -> Policy {
+    let severities =
+        [("raise", SeverityPolicy::Raise), ("set", SeverityPolicy::Set), ("keep", SeverityPolicy::Keep)];
+    let states =
+        [("keep", StatusPolicy::Keep), ("activate", StatusPolicy::Activate), ("close", StatusPolicy::Close)];
+    let severity =
+        section.text("severity", &value::one_of(&severities), |text| value::word(text, &severities));
+    let status = section.text("status", &value::one_of(&states), |text| value::word(text, &states));
+    let labels = section.list("add_labels", "write a list of labels", |text| {
+        let label = text.trim();
+        if label.chars().any(char::is_control) || label.chars().count() > LONGEST_LABEL {
+            return Err(format!("{label:?} is no label"));
+        }
+        Ok(label.to_owned())
+    });
+    let policy = Policy {
+        severity: severity.unwrap_or_default(),
+        classification: section.boolean("classification").unwrap_or_default(),
+        labels: LabelPolicy {
+            from_verdict: section.boolean("labels").unwrap_or_default(),
+            always: labels.unwrap_or_default(),
+        },
+        tasks: section.boolean("tasks").unwrap_or_default(),
+        status: status.unwrap_or_default(),
+    };
+    if policy.classification && policy.status != StatusPolicy::Close {
+        section.refuse(
+            "classification",
+            "only closed incidents have a classification, and this policy closes none",
+            format!("write status = \"close\" too ({})", section.key("status")),
+        );
     }
+    policy
+}
+
+/// The comment's template; `None` when there is to be no comment.
+pub(super) fn comment(section: &Section<'_>) -> Option<Template> {
+    let instead = "write \"default\", \"blog\", or HTML with placeholders such as {link}";
+    let template =
+        section.text("template", instead, |text| Template::parse(text).map_err(|error| error.to_string()));
+    // Room for a link at least.
+    let limit =
+        section.whole("limit", 300..=30_000).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let enabled = section.boolean("enabled").unwrap_or(true);
+    enabled.then(|| template.unwrap_or_default().with_limit(limit.unwrap_or(DEFAULT_LIMIT)))
 }
 
 pub(super) fn retries(section: &Section<'_>) -> Retries {
@@ -146,14 +176,25 @@ fn retry(section: &Section<'_>, attempts: u32, first_wait: u64, longest_wait: u6
 
 pub(super) fn redact(section: &Section<'_>) -> Redact {
     let patterns = section.list("patterns", "write regular expressions, each in quotes", |text| {
-        let pattern = Pattern::parse(text)?;
-        if pattern.regex().is_match("") {
-            return Err(format!("{text:?} matches the empty text, and so everywhere"));
+        let settings = RedactSettings { patterns: vec![text.to_owned()], well_known: false };
+        match Redactor::new([""; 0], &settings) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(value::on_one_line(&error)),
         }
-        Ok(pattern)
     });
     let variables = section.list("variables", "write names of environment variables", value::variable);
-    Redact { patterns: patterns.unwrap_or_default(), variables: variables.unwrap_or_default() }
+    Redact {
+        patterns: patterns.unwrap_or_default(),
+        well_known: section.boolean("well_known").unwrap_or(true),
+        variables: variables.unwrap_or_default(),
+    }
+}
+
+impl Redact {
+    /// For a [`Redactor`].
+    pub fn settings(&self) -> RedactSettings {
+        RedactSettings { patterns: self.patterns.clone(), well_known: self.well_known }
+    }
 }
 
 pub(super) fn log(section: &Section<'_>) -> Log {

@@ -22,16 +22,16 @@ pub struct Route {
     /// Which incidents it is for.
     pub when: Conditions,
     /// What happens to them.
-    pub action: Action,
+    pub treatment: Treatment,
 }
 
 /// What happens to the incidents of a route.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum Treatment {
     /// They are left alone.
     Skip,
     /// They are triaged, like this.
-    Triage(Box<Differences>),
+    Run(Box<Differences>),
 }
 
 /// What differs from `[run]`; `None` is as there.
@@ -160,11 +160,11 @@ pub(super) fn routes(section: &Section<'_>) -> Vec<Route> {
             );
         }
         earlier.borrow_mut().push((name.clone(), when.is_empty()));
-        Route { name, when, action: action(section) }
+        Route { name, when, treatment: treatment(section) }
     })
 }
 
-fn action(section: &Section<'_>) -> Action {
+fn treatment(section: &Section<'_>) -> Treatment {
     let skip = section.boolean("skip").unwrap_or(false);
     let differences = Differences {
         notebook: run::notebook(section),
@@ -177,12 +177,12 @@ fn action(section: &Section<'_>) -> Action {
         parameters: run::parameters(section),
     };
     if !skip {
-        return Action::Triage(Box::new(differences));
+        return Treatment::Run(Box::new(differences));
     }
     let settings =
         ["notebook", "kernel", "environment", "timeout", "cell_timeout", "jobs", "bundle", "parameters"];
     for key in settings.into_iter().filter(|key| section.given(key)) {
         section.refuse(key, "nothing runs on this route: skip is true", "leave it out, or leave skip out");
     }
-    Action::Skip
+    Treatment::Skip
 }

@@ -1,5 +1,6 @@
 //! `[run]`: what is run for an incident, and how.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +75,15 @@ pub const SHIPPED: [&str; 1] = ["incident-triage"];
 
 /// The parameters that the manager itself sets in every run, and nobody else may.
 pub const RESERVED: [&str; 3] = ["incident_id", "ten_id", "ws_id"];
+
+impl fmt::Display for Notebook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shipped(name) => write!(f, "shipped:{name}"),
+            Self::At(location) => location.fmt(f),
+        }
+    }
+}
 
 const KEEPS: [(&str, Keep); 3] =
     [("findings", Keep::Findings), ("all", Keep::All), ("nothing", Keep::Nothing)];

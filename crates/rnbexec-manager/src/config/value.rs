@@ -72,16 +72,24 @@ pub(crate) fn spoken(duration: Duration) -> String {
     )
 }
 
+/// An error with its causes. Where one draws the place of the error under the text, its last line says what it is.
+pub(super) fn on_one_line(error: &dyn std::error::Error) -> String {
+    let mut parts = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        let last = text.trim_end().lines().last().unwrap_or_default().trim_start_matches("error: ");
+        parts.push(last.to_owned());
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
 impl Pattern {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match regex::Regex::new(text) {
             Ok(regex) => Ok(Self(regex)),
-            // The crate draws the place of the error under the pattern; the last line says what it is.
-            Err(error) => {
-                let message = error.to_string();
-                let last = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                Err(format!("{text:?} is no regular expression ({last})"))
-            }
+            Err(error) => Err(format!("{text:?} is no regular expression: {}", on_one_line(&error))),
         }
     }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use rnbexec_azure::sentinel::Incident;
 use serde::Serialize;
 
-use super::{Choice, Triage};
-use crate::config::{Bundle, Notebook, spoken};
+use super::{Action, Choice, Triage};
+use crate::config::{Bundle, spoken};
 use crate::text::one_line;
 
 /// The longest text of an incident that is shown, in characters.
@@ -71,7 +71,7 @@ pub struct Described {
     pub environment: String,
     pub timeout: Option<String>,
     pub cell_timeout: Option<String>,
-    pub jobs: Option<usize>,
+    pub jobs: usize,
     pub bundle: &'static str,
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }
@@ -100,24 +100,27 @@ impl Explanation {
         tried: Vec<Attempt>,
         not_tried: Vec<String>,
         choice: &Choice,
+        jobs: usize,
     ) -> Self {
-        let run = match choice {
-            Choice::Skip { .. } => None,
-            Choice::Triage(triage) => Some(Described::new(triage)),
+        let run = match &choice.action {
+            Action::Skip => None,
+            Action::Run(triage) => Some(Described::new(triage, jobs)),
         };
         Self {
-            incident: incident.name().map_or_else(|_| one_line(incident.id(), LONGEST), |name| name.to_string()),
+            incident: incident
+                .name()
+                .map_or_else(|_| one_line(incident.id(), LONGEST), |name| name.to_string()),
             number: incident.number(),
             title: one_line(incident.title(), LONGEST),
             tried,
             not_tried,
-            chosen: Chosen { route: choice.route().to_owned(), run },
+            chosen: Chosen { route: choice.route.clone(), run },
         }
     }
 }
 
 impl Described {
-    fn new(triage: &Triage) -> Self {
+    fn new(triage: &Triage, jobs: usize) -> Self {
         use rnbexec::EnvironmentRequest;
 
         let parameters = triage.parameters.iter().map(|(name, value)| {
@@ -127,10 +130,7 @@ impl Described {
             (name.clone(), value)
         });
         Self {
-            notebook: match &triage.notebook {
-                Notebook::Shipped(name) => format!("shipped:{name}"),
-                Notebook::At(location) => location.to_string(),
-            },
+            notebook: triage.notebook.to_string(),
             kernel: triage.kernel.clone(),
             environment: match &triage.environment {
                 EnvironmentRequest::AsFound => "as-found".to_owned(),
@@ -140,7 +140,7 @@ impl Described {
             },
             timeout: triage.timeout.map(spoken),
             cell_timeout: triage.cell_timeout.map(spoken),
-            jobs: triage.jobs,
+            jobs,
             bundle: match triage.bundle {
                 Bundle::Always => "always",
                 Bundle::Never => "never",
@@ -199,9 +199,7 @@ impl fmt::Display for Described {
         writeln!(f, "  kernel        {}", self.kernel.as_deref().unwrap_or("the notebook's own"))?;
         writeln!(f, "  environment   {}", self.environment)?;
         writeln!(f, "  timeout       {} (one cell: {})", limit(&self.timeout), limit(&self.cell_timeout))?;
-        if let Some(jobs) = self.jobs {
-            writeln!(f, "  at most       {jobs} at the same time")?;
-        }
+        writeln!(f, "  at most       {} at the same time", self.jobs)?;
         write!(f, "  bundle        {}", self.bundle)?;
         for (name, value) in &self.parameters {
             write!(f, "\n  parameter     {name} = {}", one_line(&value.to_string(), LONGEST))?;
