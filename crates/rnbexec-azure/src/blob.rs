@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use crate::AzureError;
 use crate::credential::{CredentialSettings, credential};
 use crate::shared_key::SharedKeyPolicy;
-use crate::storage::{Access, Authorization, StorageSettings};
+use crate::storage::{StorageClient, Access, Authorization, StorageSettings};
 use crate::transport::client_options;
 
 /// Where a blob is, as far as its URL says.
@@ -49,6 +49,16 @@ impl Blobs {
     /// Blob Storage for these settings.
     pub fn new(storage: StorageSettings, credentials: CredentialSettings) -> Self {
         Self { storage, credentials, options: OnceLock::new(), credential: Mutex::new(None) }
+    }
+
+    /// Blob Storage for these settings, through a client that knows who we are.
+    pub fn with_client(storage: StorageSettings, client: &StorageClient) -> Self {
+        Self {
+            storage,
+            credentials: CredentialSettings::from_variables(|_| None),
+            options: OnceLock::from(client.http.client_options()),
+            credential: Mutex::new(Some(Arc::clone(&client.identity))),
+        }
     }
 
     /// The whole blob. Its parts all belong to one version: a blob that is replaced meanwhile is

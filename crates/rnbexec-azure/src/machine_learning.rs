@@ -18,7 +18,7 @@ pub const API_VERSION: &str = "2024-10-01";
 const STORAGE_API_VERSION: &str = "2023-05-01";
 
 /// The datastore that is the Notebooks tab.
-const WORKING_DIRECTORY: &str = "workspaceworkingdirectory";
+pub const WORKING_DIRECTORY: &str = "workspaceworkingdirectory";
 
 /// The share of the Notebooks tab has this name in every workspace.
 const CODE_SHARE: &str = "code-391ff5ac-6576-460f-ba4d-7e03433c68b6";
@@ -40,7 +40,9 @@ impl MachineLearningId {
     pub fn new(subscription: &str, resource_group: &str, name: &str) -> Result<Self, AzureError> {
         let parts = [subscription, resource_group, name];
         if let Some(bad) = parts.iter().find(|part| !is_resource_name(part)) {
-            return Err(AzureError::settings(format!("{bad:?} is not part of the id of an Azure ML workspace")));
+            return Err(AzureError::settings(format!(
+                "{bad:?} is not part of the id of an Azure ML workspace"
+            )));
         }
         let [subscription, resource_group, name] = parts.map(str::to_owned);
         Ok(Self { subscription, resource_group, name })
@@ -212,14 +214,17 @@ impl MachineLearning {
         let id = workspace.pointer("/properties/storageAccount").and_then(Value::as_str).unwrap_or_default();
         let segments: Vec<&str> = id.trim_matches('/').split('/').collect();
         let account = match segments.as_slice() {
-            [.., kind, account] if kind.eq_ignore_ascii_case("storageAccounts") && is_resource_name(account) => {
+            [.., kind, account]
+                if kind.eq_ignore_ascii_case("storageAccounts") && is_resource_name(account) =>
+            {
                 (*account).to_owned()
             }
             _ => return Err(AzureError::unexpected("the workspace names no storage account")),
         };
         let share = match self.shares(&segments).await {
-            Ok(shares) => usual_share(&shares)
-                .ok_or_else(|| AzureError::unexpected(format!("no share of {account} is named {CODE_PREFIX}…")))?,
+            Ok(shares) => usual_share(&shares).ok_or_else(|| {
+                AzureError::unexpected(format!("no share of {account} is named {CODE_PREFIX}…"))
+            })?,
             Err(error) if may_be_found_otherwise(&error) => CODE_SHARE.to_owned(),
             Err(error) => return Err(error),
         };

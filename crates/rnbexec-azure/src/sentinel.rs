@@ -12,9 +12,9 @@ use azure_core::http::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use id::{IncidentName, IncidentRef, ParseError, WorkspaceId};
 pub(crate) use id::is_resource_name;
-pub use incident::Incident;
+pub use id::{IncidentName, IncidentRef, ParseError, WorkspaceId};
+pub use incident::{Incident, READ_ONLY};
 
 use crate::AzureError;
 use crate::arm::{Arm, List};

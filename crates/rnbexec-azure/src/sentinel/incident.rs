@@ -11,8 +11,8 @@ use super::id::{IncidentName, ParseError, last_segment};
 #[serde(transparent)]
 pub struct Incident(Value);
 
-/// What only the service writes; sent back it is ignored or refused.
-const READ_ONLY: [&str; 8] = [
+/// The properties that only the service writes; sent back they are ignored or refused.
+pub const READ_ONLY: [&str; 8] = [
     "additionalData",
     "createdTimeUtc",
     "lastModifiedTimeUtc",
@@ -262,8 +262,14 @@ mod tests {
         assert_eq!(incident.number(), Some(3177));
         assert!(incident.is_closed() && incident.is_merged());
         assert_eq!(incident.merged_into(), Some(12));
-        assert_eq!(incident.created().map(|time| time.to_string()).as_deref(), Some("2019-01-01T13:15:30.1234567Z"));
-        assert_eq!(incident.last_activity().map(|time| time.to_string()).as_deref(), Some("2019-01-01T13:05:30Z"));
+        assert_eq!(
+            incident.created().map(|time| time.to_string()).as_deref(),
+            Some("2019-01-01T13:15:30.1234567Z")
+        );
+        assert_eq!(
+            incident.last_activity().map(|time| time.to_string()).as_deref(),
+            Some("2019-01-01T13:05:30Z")
+        );
         assert_eq!(incident.labels(), ["a", "b"]);
         assert_eq!(incident.owner(), Some("john doe"));
         assert_eq!((incident.tactics(), incident.products()), (vec!["Persistence"], vec!["p"]));
@@ -272,14 +278,17 @@ mod tests {
 
     #[test]
     fn activity_is_creation_where_the_service_is_silent() {
-        let incident = incident(&json!({"createdTimeUtc": "2019-01-01T13:15:30Z", "lastActivityTimeUtc": null}));
+        let incident =
+            incident(&json!({"createdTimeUtc": "2019-01-01T13:15:30Z", "lastActivityTimeUtc": null}));
         assert_eq!(incident.last_activity(), incident.created());
         assert!(incident.created().is_some());
     }
 
     #[test]
     fn a_body_of_any_shape_panics_nowhere() {
-        for value in [json!(null), json!([]), json!({"properties": 3}), json!({"properties": {"labels": {"a": 1}}})] {
+        for value in
+            [json!(null), json!([]), json!({"properties": 3}), json!({"properties": {"labels": {"a": 1}}})]
+        {
             let incident = Incident::from(value);
             assert_eq!((incident.title(), incident.labels().len(), incident.number()), ("", 0, None));
             assert!(incident.name().is_err());

@@ -1,0 +1,615 @@
+//! Working on one case: each step's effect, with the ledger written before and after.
+//!
+//! [`drive`] is the loop; `Work` knows how each step is done. Every step finds out by itself what a predecessor that was
+//! killed has already done, or does it again with the same result.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rnbexec::store::{Durability, Location};
+use rnbexec::{Cancel, CancelHandle, CancelLevel, Input, KernelRequest, RunEvent, RunRequest, run_notebook};
+use rnbexec_azure::sentinel::{Incident, IncidentRef};
+use rnbexec_notebook::{CellStatus, Json, Notebook};
+
+use crate::bundle::Bundle;
+use crate::case::{self, Ending, Step};
+use crate::change::differences;
+use crate::error::{Class, Trouble};
+use crate::event::Event;
+use crate::incidents::{Sent, Write};
+use crate::lease::KeptDelivery;
+use crate::ledger::{Case, Facts, LedgerError, Outcome};
+use crate::manager::Manager;
+use crate::place::{Destination, Place};
+use crate::policy::{Withheld, task_id, untouchable};
+use crate::verdict::Judgement;
+
+/// How often a change is decided anew because the incident changed meanwhile.
+const DECISIONS: u32 = 5;
+
+/// How working on a case ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drove {
+    /// It is over.
+    Over(Ending),
+    /// It failed and waits to be tried again.
+    Waits,
+    /// It was given back unfinished: somebody stopped the manager, or the source took it away.
+    GivenBack,
+}
+
+/// Works on a claimed case until it is over, waits, or has to be given back.
+pub(crate) async fn drive(
+    manager: &Manager,
+    mut case: Case,
+    kept: Option<KeptDelivery>,
+    cancels: [Cancel; 2],
+) -> Result<Drove, LedgerError> {
+    let (stop, stopped) = Cancel::new();
+    let lost = kept.as_ref().map(KeptDelivery::lost);
+    let too_often = kept.as_ref().is_some_and(|kept| kept.delivery().too_often);
+    manager.tell(&Event::Started { case: &case });
+    let mut work = Work { manager, case: &mut case, kept, cancel: stopped };
+    tokio::select! {
+        drove = work.to_the_end(too_often) => drove,
+        never = pass_on(cancels, lost, stop) => never,
+    }
+}
+
+/// Raises `stop` with whoever is asked to stop, and when the incident was lost to somebody else; never resolves.
+async fn pass_on<T>(cancels: [Cancel; 2], lost: Option<impl Future<Output = ()>>, stop: CancelHandle) -> T {
+    let asked = async |mut cancel: Cancel| {
+        for level in [CancelLevel::Drain, CancelLevel::Interrupt, CancelLevel::Kill] {
+            cancel.reached(level).await;
+            stop.raise(level);
+        }
+    };
+    let lost = async {
+        if let Some(lost) = lost {
+            lost.await;
+            stop.raise(CancelLevel::Interrupt);
+        }
+    };
+    let [manager, pass] = cancels;
+    tokio::join!(asked(manager), asked(pass), lost);
+    std::future::pending().await
+}
+
+/// What became of a step, when it did not fail.
+struct Done {
+    event: case::Event,
+    detail: String,
+}
+
+impl Done {
+    fn with(detail: impl Into<String>) -> Self {
+        Self { event: case::Event::Done, detail: detail.into() }
+    }
+}
+
+/// Why a step did not end.
+enum Stopped {
+    /// It failed.
+    Failed(Trouble),
+    /// Somebody wants the manager to stop, or the source gave the incident to somebody else.
+    GiveBack(&'static str),
+    /// Nothing can be written down any more.
+    Ledger(LedgerError),
+}
+
+impl From<Trouble> for Stopped {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble)
+    }
+}
+
+impl From<LedgerError> for Stopped {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// One case in hand.
+pub(crate) struct Work<'a> {
+    manager: &'a Manager,
+    case: &'a mut Case,
+    kept: Option<KeptDelivery>,
+    cancel: Cancel,
+}
+
+impl<'a> Work<'a> {
+    /// A case that no source waits for.
+    pub(crate) fn new(manager: &'a Manager, case: &'a mut Case, cancel: Cancel) -> Self {
+        Self { manager, case, kept: None, cancel }
+    }
+
+    async fn to_the_end(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
+        if too_often && self.case.state.step < Step::Acknowledge {
+            self.case.facts.reason = Some("it was handed out too often: whoever worked on it did not survive".to_owned());
+            self.advance(Done { event: case::Event::DeliveredTooOften, detail: String::new() }).await?;
+        }
+        loop {
+            let step = self.case.state.step;
+            if step.is_final() {
+                let ending = self.case.state.ending.unwrap_or(Ending::Parked);
+                self.tell(|key, facts| Event::Ended { key, facts, ending });
+                return Ok(Drove::Over(ending));
+            }
+            if let Err(reason) = self.may_go_on() {
+                return self.give_back(reason).await;
+            }
+            self.manager.ledger.intend(&self.case.key, step, self.manager.now()).await?;
+            self.tell(|key, _| Event::Intent { key, step });
+            match self.step(step).await {
+                Ok(done) => self.advance(done).await?,
+                Err(Stopped::GiveBack(reason)) => return self.give_back(reason).await,
+                Err(Stopped::Ledger(error)) => return Err(error),
+                Err(Stopped::Failed(trouble)) => {
+                    if let Some(wait) = self.fail(&trouble).await? {
+                        self.release(wait).await;
+                        return Ok(Drove::Waits);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<Done, Stopped> {
+        match step {
+            Step::Claim => self.claim().await,
+            Step::Run => self.run().await,
+            Step::Judge => self.judge().await,
+            Step::Publish => self.publish().await,
+            Step::Annotate => self.annotate().await,
+            Step::Settle => self.settle().await,
+            Step::Acknowledge => self.acknowledge().await,
+            Step::Done | Step::NeedsHuman => unreachable!("nothing is done after the end"),
+        }
+    }
+
+    /// The incident as it is now, if it is still to be triaged; its bundle is kept.
+    pub(crate) async fn claim(&mut self) -> Result<Done, Stopped> {
+        let Some(incident) = self.incident().await? else {
+            return Ok(self.skip("the incident does not exist any more"));
+        };
+        if let Some(reason) = untouchable(&incident)
+            && !self.case.facts.asked_for
+        {
+            return Ok(self.skip(reason));
+        }
+        let bundle = self.manager.incidents.bundle(incident).await?;
+        self.keep("bundle.json", bundle.to_vec().into()).await?;
+        Ok(Done::with("the incident and what belongs to it were read"))
+    }
+
+    fn skip(&mut self, reason: impl Into<String>) -> Done {
+        let reason = reason.into();
+        self.case.facts.reason = Some(reason.clone());
+        Done { event: case::Event::NotToBeTriaged, detail: reason }
+    }
+
+    /// Runs the notebook, unless a predecessor did.
+    pub(crate) async fn run(&mut self) -> Result<Done, Stopped> {
+        if let Some(notebook) = self.executed().await?
+            && ran_to_its_end(&notebook)
+        {
+            return Ok(Done::with("the notebook had run already"));
+        }
+        let bundle = self.bundle().await?;
+        let triage = self.manager.triage(&bundle.incident);
+        let notebook = self.manager.notebook(&triage.notebook).await?;
+        let input = Input::Bytes { bytes: notebook.bytes.clone(), path: Some(notebook.path.clone()) };
+        let mut request = RunRequest::new(input, Location::Local(self.file("executed.ipynb")));
+        request.parameters =
+            self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
+        request.kernel = KernelRequest {
+            cwd: Some(self.working_folder(triage.working_folder.as_deref()).await?),
+            ..triage.kernel_request()
+        };
+        request.limits = triage.limits();
+        let manager = self.manager;
+        let key = self.case.key.clone();
+        let mut tell = |event: RunEvent<'_>| match event {
+            RunEvent::CellStarted { index, total_cells, .. } => {
+                manager.tell(&Event::Cell { key: &key, index, total: total_cells });
+            }
+            RunEvent::Environment(line) => manager.tell(&Event::Environment { key: &key, line }),
+            RunEvent::Warning(warning) => tracing::debug!(%key, "{warning}"),
+            _ => {}
+        };
+        let ran = run_notebook(request, &manager.services, &mut tell, self.cancel.clone()).await;
+        let report = ran.map_err(|error| {
+            let class = if error.is_retryable() { Class::Unavailable } else { Class::Notebook };
+            Trouble::new(class, format!("cannot run {}", notebook.path)).because(error)
+        })?;
+        self.case.facts.seconds = Some(report.duration.as_secs_f64());
+        if report.outcome.is_success() {
+            self.effect("the notebook ran");
+            return Ok(Done::with(format!("{} cells in {:.1} s", report.executed_cells, report.duration.as_secs_f64())));
+        }
+        if let rnbexec::Outcome::Interrupted { .. } = report.outcome {
+            return Err(Stopped::GiveBack(self.why_stopped()));
+        }
+        let class = if report.outcome.is_retryable() { Class::Kernel } else { Class::Notebook };
+        let cell = report.outcome.cell().map(|cell| format!(" in cell {}", cell + 1)).unwrap_or_default();
+        let doing = format!("{} failed{cell}: {}", notebook.path, report.outcome.reason());
+        Err(Trouble::new(class, doing).into())
+    }
+
+    /// Reads what the notebook found.
+    pub(crate) async fn judge(&mut self) -> Result<Done, Stopped> {
+        let notebook = self.executed().await?;
+        let judgement = match &notebook {
+            Some(notebook) => self.manager.judge(notebook),
+            None => Judgement::Unclear { problem: "the executed notebook is gone".to_owned() },
+        };
+        match judgement {
+            Judgement::Finding(mut verdict) => {
+                // Before anything else is made of it: escaped, a secret cannot be found any more.
+                self.manager.redactor().verdict(&mut verdict);
+                let detail = format!("a finding of severity {}", verdict.severity);
+                self.case.facts.verdict = Some(verdict);
+                self.tell(|key, facts| Event::Judged { key, facts, finding: true });
+                Ok(Done { event: case::Event::Finding, detail })
+            }
+            Judgement::NoFinding(mut verdict) => {
+                if let Some(verdict) = &mut verdict {
+                    self.manager.redactor().verdict(verdict);
+                }
+                self.case.facts.verdict = verdict;
+                self.tell(|key, facts| Event::Judged { key, facts, finding: false });
+                Ok(Done { event: case::Event::NoFinding, detail: "nothing that matters was found".to_owned() })
+            }
+            Judgement::Unclear { problem } => {
+                // The next attempt runs it anew.
+                self.discard("executed.ipynb").await?;
+                Err(Trouble::new(Class::Notebook, format!("the notebook's verdict cannot be read: {problem}")).into())
+            }
+        }
+    }
+
+    /// Puts the report, then the notebook where analysts can open them: without secrets.
+    async fn publish(&mut self) -> Result<Done, Stopped> {
+        let Some(place) = self.place().await? else {
+            return Ok(Done::with("nothing is published"));
+        };
+        for document in self.documents(&place).await? {
+            self.still_ours()?;
+            let (place, path) = named(&document.destination);
+            self.tell(|key, facts| Event::Publishing { key, facts, place, path: &path });
+            self.manager.publisher.put(&document.destination, document.content, document.content_type).await?;
+            self.effect(&format!("published {}", document.link));
+        }
+        self.case.facts.report = self.manager.config.publish.report.then(|| place.report.link.clone());
+        self.case.facts.link = Some(place.notebook.link.clone());
+        Ok(Done::with(place.notebook.link))
+    }
+
+    /// Comments the link on the incident.
+    async fn annotate(&mut self) -> Result<Done, Stopped> {
+        let Some(incident) = self.incident().await? else {
+            return Ok(Done::with("the incident does not exist any more"));
+        };
+        let Some(write) = self.comment(&incident).await? else {
+            return Ok(Done::with("no comment is wanted"));
+        };
+        self.still_ours()?;
+        self.tell(|key, facts| Event::Linking { key, facts });
+        self.manager.incidents.send(&incident, &write).await?;
+        self.effect("commented the link");
+        Ok(Done::with("the link is commented on the incident"))
+    }
+
+    /// Changes the incident as the policy says: read, decide, write with the etag; decide anew when it changed meanwhile.
+    async fn settle(&mut self) -> Result<Done, Stopped> {
+        for _ in 0..DECISIONS {
+            let Some(incident) = self.incident().await? else {
+                return Ok(Done::with("the incident does not exist any more"));
+            };
+            let (writes, withheld) = self.settlement(&incident);
+            for withheld in &withheld {
+                self.tell(|key, facts| Event::Withheld { key, facts, withheld });
+            }
+            if writes.is_empty() {
+                return Ok(Done::with(self.settled()));
+            }
+            // What is about to change is remembered: a repeat finds it done and could not tell.
+            self.manager.ledger.keep_facts(&self.case.key, &self.case.facts).await?;
+            let mut conflict = false;
+            for write in &writes {
+                self.still_ours()?;
+                if let Write::Incident { body } = write {
+                    for difference in &differences(&incident, body) {
+                        self.tell(|key, facts| Event::Updating { key, facts, difference });
+                    }
+                }
+                if self.manager.incidents.send(&incident, write).await? == Sent::Conflict {
+                    conflict = true;
+                    break;
+                }
+                self.effect(match write {
+                    Write::Incident { .. } => "changed the incident",
+                    Write::Task { .. } => "added a task",
+                    Write::Comment { .. } => "commented",
+                });
+            }
+            if !conflict {
+                return Ok(Done::with(self.settled()));
+            }
+        }
+        Err(Trouble::new(Class::Unavailable, "the incident changed each time it was about to be written").into())
+    }
+
+    fn settled(&self) -> String {
+        match &self.case.facts.change {
+            Some((before, after)) if before != after => format!("the severity was raised from {before} to {after}"),
+            _ => "the incident's severity was left as it was".to_owned(),
+        }
+    }
+
+    /// Tells the source that it is over, and clears away what is not kept.
+    async fn acknowledge(&mut self) -> Result<Done, Stopped> {
+        let parked = self.case.state.ending == Some(Ending::Parked);
+        let reason = self.case.facts.reason.clone().unwrap_or_default();
+        if let Some(kept) = self.kept.take() {
+            let lost = kept.is_lost();
+            let delivery = kept.end().await;
+            if lost {
+                return Err(Stopped::GiveBack("the source gave the incident to somebody else"));
+            }
+            let source = &self.manager.source;
+            let told = if parked {
+                source.park(&delivery, &reason).await
+            } else {
+                source.acknowledge(&delivery).await
+            };
+            if let Err(trouble) = told {
+                // It is renewed again until the next attempt, or its time runs out and it comes back.
+                return Err(trouble.into());
+            }
+            self.effect("told the source");
+        }
+        self.clear_away().await?;
+        Ok(Done::with(if parked { reason } else { String::new() }))
+    }
+
+    // What the steps are made of.
+
+    /// The incident as it is now.
+    async fn incident(&self) -> Result<Option<Incident>, Trouble> {
+        let facts = &self.case.facts;
+        let reference = IncidentRef::parse(&facts.name)
+            .map_err(|error| Trouble::new(Class::Refused, "the incident's name cannot be used").because(error))?;
+        self.manager.incidents.get(&reference).await
+    }
+
+    /// The bundle that was kept when the case was claimed.
+    async fn bundle(&self) -> Result<Bundle, Stopped> {
+        let path = self.file("bundle.json");
+        let read = self.manager.services.stores.read(&Location::Local(path.clone())).await;
+        let gone = || Trouble::new(Class::Refused, format!("cannot read {}", path.display()));
+        let bytes = read.map_err(|error| gone().because(error))?;
+        let bundle = Bundle::parse_all(&bytes).map_err(|error| gone().because(error))?.into_iter().next();
+        Ok(bundle.ok_or_else(gone)?)
+    }
+
+    /// The notebook as it was executed, if it was.
+    pub(crate) async fn executed(&self) -> Result<Option<Notebook>, Stopped> {
+        self.manager.read_notebook(&self.file("executed.ipynb")).await.map_err(Stopped::from)
+    }
+
+    /// Where the notebook and its report go, if anywhere.
+    pub(crate) async fn place(&self) -> Result<Option<Place>, Stopped> {
+        let bundle = self.bundle().await?;
+        Ok(self.manager.place(&bundle.incident, &self.case.key, &self.case.facts)?)
+    }
+
+    /// What is published: the report first, so that what links to it never leads nowhere.
+    pub(crate) async fn documents(&self, place: &Place) -> Result<Vec<Document>, Stopped> {
+        let missing = || Trouble::new(Class::Refused, "the executed notebook is gone");
+        let mut notebook = self.executed().await?.ok_or_else(missing)?;
+        let masked = self.manager.redactor().notebook(&mut notebook);
+        if !masked.is_empty() {
+            tracing::info!(key = %self.case.key, "masked {masked}");
+        }
+        let mut documents = Vec::new();
+        documents.push(Document {
+            destination: place.notebook.destination.clone(),
+            link: place.notebook.link.clone(),
+            content: notebook.to_vec().into(),
+            content_type: "application/x-ipynb+json",
+        });
+        Ok(documents)
+    }
+
+    /// The comment that goes onto the incident, if one is wanted.
+    pub(crate) async fn comment(&self, incident: &Incident) -> Result<Option<Write>, Stopped> {
+        let Some(template) = &self.manager.comment else { return Ok(None) };
+        let Some(place) = self.place().await? else { return Ok(None) };
+        let message =
+            self.manager.render_comment(template, incident, &self.case.key, &self.case.facts, &place);
+        Ok(Some(Write::Comment { id: self.case.key.id_of("comment"), message }))
+    }
+
+    /// What the policy wants written to the incident as it is now. Says in the facts what it changes and what not.
+    pub(crate) fn settlement(&mut self, incident: &Incident) -> (Vec<Write>, Vec<Withheld>) {
+        let Some(verdict) = &self.case.facts.verdict else { return (Vec::new(), Vec::new()) };
+        let decision = self.manager.decide(verdict, incident);
+        let before = incident.severity().to_owned();
+        let after = decision.change.as_ref().and_then(|change| change.severity);
+        let after = after.map_or_else(|| before.clone(), |severity| severity.to_string());
+        // A repeat finds its own change done; the first account of it stays.
+        if self.case.facts.change.as_ref().is_none_or(|_| before != after) {
+            self.case.facts.change = Some((before, after));
+        }
+        self.case.facts.withheld = decision.withheld.iter().map(ToString::to_string).collect();
+        let body = decision.change.as_ref().and_then(|change| change.body(incident));
+        let mut writes: Vec<Write> = body.into_iter().map(|body| Write::Incident { body }).collect();
+        writes.extend(decision.tasks.into_iter().enumerate().map(|(index, task)| Write::Task {
+            id: task_id(&self.case.key, index, &task),
+            title: task.title,
+            description: task.description,
+        }));
+        (writes, decision.withheld)
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.case.facts
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.manager.run_folder(&self.case.key).join(name)
+    }
+
+    /// The folder the kernel works in: the configured one, or one of the run's own.
+    async fn working_folder(&self, configured: Option<&Path>) -> Result<PathBuf, Trouble> {
+        let folder = configured.map_or_else(|| self.file("work"), Path::to_path_buf);
+        let made = tokio::fs::create_dir_all(&folder).await;
+        made.map_err(|error| {
+            Trouble::new(Class::Unavailable, format!("cannot make the folder {}", folder.display())).because(error)
+        })?;
+        Ok(folder)
+    }
+
+    async fn keep(&self, name: &str, content: Bytes) -> Result<(), Trouble> {
+        let location = Location::Local(self.file(name));
+        let written = self.manager.services.stores.write(&location, &[content], Durability::Durable).await;
+        written.map_err(|error| Trouble::new(Class::Unavailable, format!("cannot write {location}")).because(error))
+    }
+
+    async fn discard(&self, name: &str) -> Result<(), Trouble> {
+        let path = self.file(name);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let doing = format!("cannot remove {}", path.display());
+                Err(Trouble::new(Class::Unavailable, doing).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the run's folder when the policy does not keep it.
+    async fn clear_away(&self) -> Result<(), Trouble> {
+        if self.manager.keeps(self.case.state.ending) {
+            return Ok(());
+        }
+        let folder = self.manager.run_folder(&self.case.key);
+        match tokio::fs::remove_dir_all(&folder).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let doing = format!("cannot remove {}", folder.display());
+                Err(Trouble::new(Class::Unavailable, doing).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    // The ledger.
+
+    async fn advance(&mut self, done: Done) -> Result<(), LedgerError> {
+        let step = self.case.state.step;
+        let next = case::next(self.case.state, done.event, |class| self.manager.retry(class));
+        let detail = self.manager.redactor().text(&done.detail).0.into_owned();
+        self.record(step, next, Outcome::Result(&detail)).await?;
+        self.tell(|key, _| Event::Result { key, step, detail: &detail });
+        Ok(())
+    }
+
+    /// Writes a failure down; how long to wait, or `None` when the case goes on (to be parked).
+    async fn fail(&mut self, trouble: &Trouble) -> Result<Option<Duration>, LedgerError> {
+        let step = self.case.state.step;
+        let event = case::Event::Failed { class: trouble.class(), retry_after: trouble.retry_after() };
+        let next = case::next(self.case.state, event, |class| self.manager.retry(class));
+        let reason = self.manager.redactor().text(&trouble.in_full()).0.into_owned();
+        // Why it is parked, not that the source could not be told.
+        if step != Step::Acknowledge || self.case.facts.reason.is_none() {
+            self.case.facts.reason = Some(reason.clone());
+            self.case.facts.class = Some(trouble.class());
+        }
+        self.record(step, next, Outcome::Failure(&reason)).await?;
+        let (wait, failures) = (next.wait, next.state.failures);
+        self.tell(|key, facts| Event::Failure { key, facts, step, reason: &reason, failures, wait });
+        Ok(wait)
+    }
+
+    async fn record(&mut self, step: Step, next: case::Next, what: Outcome<'_>) -> Result<(), LedgerError> {
+        let (key, facts, now) = (&self.case.key, &self.case.facts, self.manager.now());
+        self.manager.ledger.record(key, step, next, facts, what, now).await?;
+        self.case.state = next.state;
+        Ok(())
+    }
+
+    async fn give_back(&mut self, reason: &'static str) -> Result<Drove, LedgerError> {
+        self.manager.ledger.give_back(&self.case.key).await?;
+        self.release(Duration::ZERO).await;
+        self.tell(|key, facts| Event::GivenBack { key, facts, reason });
+        Ok(Drove::GivenBack)
+    }
+
+    /// Lets the source hand the incident out again after `wait`. That it cannot be told changes nothing: its lease ends.
+    async fn release(&mut self, wait: Duration) {
+        let Some(kept) = self.kept.take() else { return };
+        let lost = kept.is_lost();
+        let delivery = kept.end().await;
+        if !lost && let Err(error) = self.manager.source.release(&delivery, wait).await {
+            tracing::debug!("cannot release a message: {}", error.in_full());
+        }
+    }
+
+    fn may_go_on(&self) -> Result<(), &'static str> {
+        let stopped = self.cancel.level() >= CancelLevel::Interrupt;
+        if stopped || self.kept.as_ref().is_some_and(KeptDelivery::is_lost) {
+            return Err(self.why_stopped());
+        }
+        Ok(())
+    }
+
+    fn why_stopped(&self) -> &'static str {
+        match &self.kept {
+            Some(kept) if kept.is_lost() => "the source gave the incident to somebody else",
+            _ => "the manager was asked to stop",
+        }
+    }
+
+    /// Asked before every visible effect.
+    fn still_ours(&self) -> Result<(), Stopped> {
+        self.may_go_on().map_err(Stopped::GiveBack)
+    }
+
+    fn effect(&self, what: &str) {
+        let step = self.case.state.step;
+        self.tell(|key, _| Event::Effect { key, step, what });
+    }
+
+    fn tell<'e>(&'e self, event: impl FnOnce(&'e crate::RunKey, &'e Facts) -> Event<'e>) {
+        self.manager.tell(&event(&self.case.key, &self.case.facts));
+    }
+}
+
+/// One document to publish.
+pub(crate) struct Document {
+    pub(crate) destination: Destination,
+    pub(crate) link: String,
+    pub(crate) content: Bytes,
+    pub(crate) content_type: &'static str,
+}
+
+/// What a destination is called in the log, and the path in it.
+fn named(destination: &Destination) -> (&'static str, String) {
+    match destination {
+        Destination::Share(path) => ("AML", path.clone()),
+        Destination::Store(Location::AzureBlob(_)) => ("Blob Storage", destination.to_string()),
+        Destination::Store(_) => ("a folder", destination.to_string()),
+    }
+}
+
+/// Whether a notebook that was found in the run's folder is a whole run, not what a killed one left behind.
+fn ran_to_its_end(notebook: &Notebook) -> bool {
+    let papermill = notebook.metadata().get("papermill").and_then(Json::as_object);
+    let ended = papermill.is_some_and(|run| {
+        let ended = run.get("end_time").and_then(Json::as_str).is_some();
+        ended && !matches!(run.get("exception"), Some(Json::Bool(true) | Json::String(_)))
+    });
+    let unfinished = |status| matches!(status, Some(CellStatus::Running | CellStatus::Failed));
+    ended && !notebook.cells().iter().any(|cell| unfinished(CellStatus::of(cell)))
+}

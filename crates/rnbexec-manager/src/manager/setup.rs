@@ -1,0 +1,363 @@
+//! Making a manager from its configuration.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rnbexec::Services;
+use rnbexec_azure::arm::Arm;
+use rnbexec_azure::blob::Blobs;
+use rnbexec_azure::cloud::Cloud;
+use rnbexec_azure::credential::{CredentialSettings, Identity, KnownSecrets, credential};
+use rnbexec_azure::files::Files;
+use rnbexec_azure::key_vault::KeyVault;
+use rnbexec_azure::machine_learning::{self, CodeShare, MachineLearning, MachineLearningId};
+use rnbexec_azure::queue::Queue;
+use rnbexec_azure::sentinel::{IncidentRef, Sentinel};
+use rnbexec_azure::storage::{Service, StorageClient, StorageSettings};
+use rnbexec_azure::{AzureError, Http, HttpSettings, Secret};
+
+use super::{Manager, Redaction};
+use crate::bundle::Bundle;
+use crate::config::{self, Config, ConfigError, Destination, SecretRef, SourceKind};
+use crate::error::{Class, Trouble};
+use crate::event::Event;
+use crate::incidents::Incidents;
+use crate::incidents::folder::FolderIncidents;
+use crate::incidents::sentinel::SentinelIncidents;
+use crate::journal::Journal;
+use crate::ledger::{Ledger, LedgerError};
+use crate::place::{self, Places, Target};
+use crate::publish::Publisher;
+use crate::redact::Redactor;
+use crate::route::Router;
+use crate::source::IncidentSource;
+use crate::source::folder::FolderSource;
+use crate::source::list::ListSource;
+
+/// What a manager is made of.
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The world around the runs.
+    pub services: Services,
+    /// The environment of this process: where credentials and configured secrets are looked for.
+    pub variables: HashMap<String, String>,
+    /// Where incidents come from.
+    pub source: SourceChoice,
+    /// Triage again what is asked for by name.
+    pub again: bool,
+    /// Hears what happens.
+    pub listener: Box<dyn Fn(&Event<'_>) + Send + Sync>,
+}
+
+/// Where incidents come from.
+#[derive(Debug, Clone)]
+pub enum SourceChoice {
+    /// From where the configuration says.
+    Configured,
+    /// These, from where the configuration says they live.
+    Named(Vec<IncidentRef>),
+    /// These bundles, and what is written to them goes into this folder.
+    Bundles(Vec<Bundle>, PathBuf),
+}
+
+/// Why no manager could be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The configuration lacks or contradicts something.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A service that is needed from the beginning failed, or a file.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+    /// Something in the configuration makes no place, comment or pattern.
+    #[error("the setting {key} cannot be used")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn setting<E: std::error::Error + Send + Sync + 'static>(key: &'static str) -> impl FnOnce(E) -> SetupError {
+    move |error| SetupError::Setting { key, source: Box::new(error) }
+}
+
+/// Azure as the configuration means it. Nothing is asked before it is needed.
+pub(crate) struct Azure<'a> {
+    config: &'a Config,
+    variables: &'a HashMap<String, String>,
+    pub(crate) http: Http,
+    pub(crate) identity: Identity,
+    pub(crate) known: KnownSecrets,
+}
+
+impl<'a> Azure<'a> {
+    pub(crate) fn new(config: &'a Config, variables: &'a HashMap<String, String>) -> Result<Self, SetupError> {
+        let wrong = |error: AzureError| Trouble::azure("cannot prepare to speak to Azure", error);
+        let mut settings = HttpSettings::default();
+        if let Some(path) = &config.azure.ca_certificates {
+            let read = std::fs::read(path).map_err(|error| {
+                Trouble::new(Class::Refused, format!("cannot read the certificates {}", path.display())).because(error)
+            })?;
+            settings.ca_certificates.push(read);
+        }
+        let http = Http::new(&settings).map_err(wrong)?;
+        let known = KnownSecrets::default();
+        let mut credentials = CredentialSettings::from_variables(|name| variables.get(name).cloned())
+            .with_order(config.azure.credentials.clone())
+            .with_http(http.clone())
+            .with_known_secrets(known.clone());
+        // A login that the environment names stands, unless the configuration means another than its cloud's.
+        let usual = Cloud::parse(&config.azure.cloud.name).map(|cloud| cloud.authority);
+        if !variables.contains_key("AZURE_AUTHORITY_HOST") || usual.as_ref() != Some(&config.azure.cloud.authority) {
+            credentials = credentials.with_authority(&config.azure.cloud.authority);
+        }
+        if let Some(tenant) = &config.azure.tenant {
+            credentials = credentials.with_tenant(tenant);
+        }
+        if let Some(client) = &config.azure.client_id {
+            credentials = credentials.with_client(client);
+        }
+        if let Some(base) = &config.azure.imds {
+            credentials = credentials.with_metadata_service(base);
+        }
+        let identity = credential(&credentials).map_err(wrong)?;
+        Ok(Self { config, variables, http, identity, known })
+    }
+
+    pub(crate) fn arm(&self) -> Arm {
+        Arm::new(self.config.azure.cloud.clone(), Arc::clone(&self.identity), &self.http)
+    }
+
+    pub(crate) fn sentinel(&self) -> Result<Sentinel, SetupError> {
+        let workspace = self.config.sentinel()?;
+        Ok(Sentinel::new(self.arm(), workspace.id, self.config.azure.api_versions.sentinel.clone()))
+    }
+
+    fn storage_client(&self, version: &str) -> StorageClient {
+        StorageClient {
+            scope: self.config.azure.cloud.storage_scope(),
+            version: Some(version.to_owned()).filter(|version| !version.is_empty()),
+            ..StorageClient::new(self.http.clone(), Arc::clone(&self.identity))
+        }
+    }
+
+    /// A secret that the configuration names.
+    pub(crate) async fn secret(&self, reference: &SecretRef) -> Result<Secret, Trouble> {
+        match reference {
+            SecretRef::Variable(name) => {
+                let value = self.variables.get(name).filter(|value| !value.is_empty());
+                let value = value.ok_or_else(|| {
+                    Trouble::new(Class::Permission, format!("the environment variable {name} is not set"))
+                })?;
+                self.known.add(value);
+                Ok(Secret::new(value.clone()))
+            }
+            SecretRef::KeyVault { vault, name, version } => {
+                let azure = &self.config.azure;
+                let vaults = KeyVault::new(
+                    azure.cloud.clone(),
+                    Arc::clone(&self.identity),
+                    self.http.clone(),
+                    azure.api_versions.key_vault.clone(),
+                    self.known.clone(),
+                );
+                let secret = vaults.secret(vault, name, version.as_deref()).await;
+                secret.map_err(|error| {
+                    Trouble::azure(format!("cannot read the secret {name} of the key vault {vault}"), error)
+                })
+            }
+        }
+    }
+
+    async fn account(
+        &self,
+        account: &str,
+        key: Option<&SecretRef>,
+    ) -> Result<StorageSettings, Trouble> {
+        let settings = StorageSettings::of_account(account)
+            .with_endpoint_suffix(self.config.azure.cloud.storage_suffix.clone());
+        Ok(match key {
+            Some(reference) => settings.with_key(self.secret(reference).await?),
+            None => settings,
+        })
+    }
+
+    /// The queue that names incidents, and the one for what cannot be triaged.
+    pub(crate) async fn queues(&self) -> Result<(Queue, Queue), SetupError> {
+        let queue = self.config.queue()?;
+        let settings = self.account(&queue.account, queue.account_key.as_ref()).await?;
+        let client = self.storage_client(&self.config.azure.api_versions.queue);
+        let at = |url: &url::Url| {
+            Queue::at(&client, &settings, url.as_str())
+                .map_err(|error| Trouble::azure(format!("cannot use the queue {url}"), error))
+        };
+        Ok((at(&queue.url)?, at(&queue.poison)?))
+    }
+
+    /// The file share behind a workspace's *Notebooks*.
+    pub(crate) async fn share(&self, workspace: &config::Workspace) -> Result<Files, SetupError> {
+        let (account, share) = match (&workspace.account, &workspace.share) {
+            (Some(account), Some(share)) => (account.clone(), share.clone()),
+            (account, share) => {
+                let found = self.code_share(workspace).await?;
+                (account.clone().unwrap_or(found.account), share.clone().unwrap_or(found.share))
+            }
+        };
+        let mut settings = self.account(&account, workspace.account_key.as_ref()).await?;
+        if let Some(endpoint) = &workspace.endpoint {
+            settings = settings.with_endpoint(Service::File, endpoint.as_str());
+        }
+        let client = self.storage_client(&self.config.azure.api_versions.files);
+        let files = Files::new(&client, &settings, &share);
+        Ok(files.map_err(|error| Trouble::azure(format!("cannot use the file share {share} of {account}"), error))?)
+    }
+
+    /// The share of the configured datastore; of the usual one, wherever it can be learnt.
+    async fn code_share(&self, workspace: &config::Workspace) -> Result<CodeShare, SetupError> {
+        let failed = |error| {
+            let doing = format!("cannot find the file share of the Azure ML workspace {}", workspace.name);
+            Trouble::azure(doing, error)
+        };
+        let learning = self.machine_learning(workspace)?;
+        if workspace.datastore == machine_learning::WORKING_DIRECTORY {
+            return Ok(learning.code_share().await.map_err(failed)?);
+        }
+        let datastores = learning.datastores().await.map_err(failed)?;
+        let found = datastores.iter().find(|datastore| datastore.name() == workspace.datastore);
+        let place = found.and_then(|datastore| Some((datastore.account()?, datastore.share()?)));
+        let (account, share) = place.ok_or_else(|| {
+            let doing = format!("the Azure ML workspace {} has no file share datastore {}", workspace.name, workspace.datastore);
+            Trouble::new(Class::Refused, doing)
+        })?;
+        Ok(CodeShare {
+            account: account.to_owned(),
+            share: share.to_owned(),
+            suffix: self.config.azure.cloud.storage_suffix.clone(),
+            datastore: Some(workspace.datastore.clone()),
+        })
+    }
+
+    pub(crate) fn machine_learning(&self, workspace: &config::Workspace) -> Result<MachineLearning, SetupError> {
+        let id = MachineLearningId::new(&workspace.subscription, &workspace.resource_group, &workspace.name);
+        let id = id.map_err(setting("publish.workspace"))?;
+        Ok(MachineLearning::new(self.arm(), id, self.config.azure.api_versions.machine_learning.clone()))
+    }
+
+    async fn blobs(&self, blob: &config::Blob) -> Result<Blobs, SetupError> {
+        let settings = self.account(&blob.account, blob.account_key.as_ref()).await?;
+        let settings = settings.with_endpoint(Service::Blob, blob.endpoint.as_str());
+        Ok(Blobs::with_client(settings, &self.storage_client("")))
+    }
+}
+
+impl Setup {
+    /// Makes the manager. What it needs from the beginning is fetched: secrets that the configuration names, the file share
+    /// of the Azure ML workspace.
+    pub async fn manager(self) -> Result<Manager, SetupError> {
+        let Self { config, services, variables, source, again, listener } = self;
+        let azure = Azure::new(&config, &variables)?;
+        let ledger = Ledger::open(&config.state.folder)?;
+        let (source, incidents) = sources(&config, &azure, source).await?;
+        let (publisher, places) = publishing(&config, &azure, &services).await?;
+        let settings = config.redact.settings();
+        Redactor::new(Vec::<String>::new(), &settings).map_err(setting("redact.patterns"))?;
+        let named = config.redact.variables.iter().filter_map(|name| variables.get(name)).cloned();
+        let redaction = Arc::new(Redaction {
+            settings,
+            given: named.filter(|value| !value.is_empty()).collect(),
+            known: azure.known.clone(),
+            made: std::sync::Mutex::default(),
+        });
+        let journal_redaction = Arc::clone(&redaction);
+        let journal = Journal::new(&config.log.file, config.log.format, move |text| {
+            journal_redaction.redactor().text(text).0.into_owned()
+        });
+        Ok(Manager {
+            ledger,
+            source,
+            incidents,
+            publisher,
+            places,
+            router: Router::new(&config),
+            redaction,
+            comment: config.comment.clone(),
+            services,
+            again,
+            workspace: config.sentinel().ok(),
+            journal,
+            listener,
+            notebooks: std::sync::Mutex::default(),
+            config,
+        })
+    }
+}
+
+async fn sources(
+    config: &Config,
+    azure: &Azure<'_>,
+    choice: SourceChoice,
+) -> Result<(Arc<dyn IncidentSource>, Arc<dyn Incidents>), SetupError> {
+    let folder = |bundles, output: PathBuf, name: String| -> (Arc<dyn IncidentSource>, Arc<dyn Incidents>) {
+        let incidents = FolderIncidents::new(bundles, output);
+        (Arc::new(FolderSource::new(incidents.clone(), name)), Arc::new(incidents))
+    };
+    if let SourceChoice::Bundles(bundles, output) = choice {
+        return Ok(folder(bundles, output, "bundles".to_owned()));
+    }
+    let (source, incidents): (Arc<dyn IncidentSource>, Arc<dyn Incidents>) = match config.source.kind {
+        SourceKind::Folder => {
+            let settings = config.folder()?;
+            let path = settings.path.clone();
+            let bundles = tokio::task::spawn_blocking(move || FolderIncidents::read(&path)).await;
+            let bundles = bundles.expect("reading a folder does not panic and is not cancelled")?;
+            folder(bundles, settings.output, format!("folder {}", settings.path.display()))
+        }
+        SourceKind::Sentinel | SourceKind::Queue => {
+            let sentinel = azure.sentinel()?;
+            (Arc::new(ListSource::new(Vec::new())), Arc::new(SentinelIncidents::new(sentinel)))
+        }
+    };
+    Ok(match choice {
+        SourceChoice::Named(references) => (Arc::new(ListSource::new(references)), incidents),
+        _ => (source, incidents),
+    })
+}
+
+async fn publishing(
+    config: &Config,
+    azure: &Azure<'_>,
+    services: &Services,
+) -> Result<(Publisher, Option<Places>), SetupError> {
+    let mut publisher = Publisher { stores: Arc::clone(&services.stores), blobs: None, share: None };
+    let target = match config.destination()? {
+        Destination::Nowhere => return Ok((publisher, None)),
+        Destination::Folder(path) => Target::Folder(path),
+        Destination::Blob(blob) => {
+            publisher.blobs = Some(azure.blobs(&blob).await?);
+            Target::Blob(blob.folder)
+        }
+        Destination::Workspace(workspace) => {
+            publisher.share = Some(azure.share(&workspace).await?);
+            let workspace_names = place::Workspace {
+                studio: config.azure.cloud.studio.clone(),
+                subscription: workspace.subscription.clone(),
+                resource_group: workspace.resource_group.clone(),
+                name: workspace.name.clone(),
+                tenant: config.azure.tenant.clone(),
+            };
+            let share = place::CodeShare::new(workspace_names, &workspace.folder, workspace.link.clone());
+            Target::CodeShare(share.map_err(setting("publish.link"))?)
+        }
+    };
+    let places = Places::new(target, &config.publish.file).map_err(setting("publish.file"))?;
+    Ok((publisher, Some(places)))
+}

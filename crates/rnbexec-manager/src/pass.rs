@@ -1,0 +1,407 @@
+//! A pass over what the source has, and the service that never stops making them.
+//!
+//! One loop: ask the source while there is room, write what it hands out into the ledger, start the most urgent cases, wait for
+//! whatever happens next. The ledger, not this loop, knows what is to be done: a loop that ends anywhere is taken up by the next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rnbexec::{Cancel, CancelHandle, CancelLevel};
+use rnbexec_notebook::Json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::case::Step;
+use crate::driver::{Drove, drive};
+use crate::error::{Class, Trouble};
+use crate::event::Event;
+use crate::lease::KeptDelivery;
+use crate::ledger::{Case, Enlisted, Facts, LedgerError};
+use crate::manager::Manager;
+use crate::policy::untouchable;
+use crate::route::{Action, Choice};
+use crate::run_key::RunKey;
+use crate::source::{Arrival, Ask, Delivery};
+
+/// How long a message waits whose incident cannot be looked at now.
+const LATER: Duration = Duration::from_mins(1);
+
+/// How a pass ended.
+#[derive(Debug, Default)]
+pub struct PassReport {
+    /// The cases that ended, in the order in which they did.
+    pub ended: Vec<Case>,
+    /// The cases that failed and are tried again later.
+    pub waiting: Vec<Case>,
+    /// Cases that were begun and not finished because the manager was stopped or the source took them away.
+    pub given_back: usize,
+    /// Messages or files that nobody could read.
+    pub rejected: usize,
+    /// What kept the source, or single incidents of it, from being read.
+    pub troubles: Vec<Trouble>,
+    /// How long the pass took.
+    pub took: Duration,
+}
+
+/// Why a pass could not be made at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassError {
+    /// The ledger failed: nothing is done that cannot be written down.
+    #[error("cannot go on without the ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+/// When a pass is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The source has nothing more, and nothing is to be done now.
+    Nothing,
+    /// Never: the source is asked again at this interval.
+    Stopped(Duration),
+}
+
+impl Manager {
+    /// Triages what the source has and what is due in the ledger, then returns. For cron; two at once share the work.
+    pub async fn once(self: &Arc<Self>, cancel: Cancel) -> Result<PassReport, PassError> {
+        self.pass("once", Until::Nothing, cancel).await
+    }
+
+    /// Triages whatever comes until `cancel` is raised: at [`CancelLevel::Drain`] what runs is finished first.
+    pub async fn watch(self: &Arc<Self>, cancel: Cancel) -> Result<PassReport, PassError> {
+        self.pass("watch", Until::Stopped(self.config.source.interval), cancel).await
+    }
+
+    async fn pass(
+        self: &Arc<Self>,
+        command: &'static str,
+        until: Until,
+        cancel: Cancel,
+    ) -> Result<PassReport, PassError> {
+        let begun = Instant::now();
+        self.tell(&Event::Began { command });
+        let mut report = Pass::new(self, cancel).work(until).await?;
+        report.took = begun.elapsed();
+        self.tell(&Event::PassEnded { report: &report });
+        Ok(report)
+    }
+}
+
+/// Work that was started.
+struct Ended {
+    key: RunKey,
+    drove: Result<Drove, LedgerError>,
+}
+
+struct Pass<'a> {
+    manager: &'a Arc<Manager>,
+    cancel: Cancel,
+    /// Stops what runs when the pass itself cannot go on.
+    stop: CancelHandle,
+    stopped: Cancel,
+    running: JoinSet<Ended>,
+    /// The routes of the cases that run.
+    routes: HashMap<RunKey, String>,
+    /// Messages whose cases wait for room.
+    deliveries: HashMap<RunKey, KeptDelivery>,
+    exhausted: bool,
+    report: PassReport,
+}
+
+impl<'a> Pass<'a> {
+    fn new(manager: &'a Arc<Manager>, cancel: Cancel) -> Self {
+        let (stop, stopped) = Cancel::new();
+        manager.forget_notebooks();
+        Self {
+            manager,
+            cancel,
+            stop,
+            stopped,
+            running: JoinSet::new(),
+            routes: HashMap::new(),
+            deliveries: HashMap::new(),
+            exhausted: false,
+            report: PassReport::default(),
+        }
+    }
+
+    async fn work(mut self, until: Until) -> Result<PassReport, PassError> {
+        let worked = self.until(until).await;
+        if worked.is_err() {
+            self.stop.raise(CancelLevel::Interrupt);
+        }
+        // Nothing returns before its tasks are joined, and no message is kept from others for longer than needed.
+        while let Some(ended) = self.running.join_next().await {
+            let ended = ended.expect("a case does not panic");
+            self.ended(ended).await?;
+        }
+        for (_, kept) in self.deliveries.drain() {
+            let delivery = kept.end().await;
+            self.manager.release(&delivery, Duration::ZERO).await;
+        }
+        worked.map(|()| self.report)
+    }
+
+    async fn until(&mut self, until: Until) -> Result<(), PassError> {
+        let mut next_ask = Instant::now();
+        loop {
+            let draining = self.cancel.level() >= CancelLevel::Drain;
+            if !draining {
+                if let Until::Stopped(interval) = until
+                    && self.exhausted
+                    && next_ask <= Instant::now()
+                {
+                    self.exhausted = false;
+                    self.manager.forget_notebooks();
+                    next_ask = Instant::now() + interval;
+                }
+                self.manager.ledger.recover(self.manager.now()).await?;
+                self.fetch().await?;
+                self.start().await?;
+            }
+            if self.running.is_empty() && (draining || (until == Until::Nothing && self.exhausted)) {
+                return Ok(());
+            }
+            let due = self.next_due(until).await?;
+            let mut cancel = self.cancel.clone();
+            tokio::select! {
+                Some(ended) = self.running.join_next() => {
+                    self.ended(ended.expect("a case does not panic")).await?;
+                }
+                () = cancel.reached(CancelLevel::Drain), if !draining => {}
+                () = tokio::time::sleep_until(next_ask), if matches!(until, Until::Stopped(_)) && !draining => {}
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !draining => {}
+                // A source that still has something is asked again as soon as there is room.
+                () = std::future::ready(()), if !draining && !self.exhausted && self.room() > 0 => {}
+            }
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.manager.config.run.jobs.saturating_sub(self.running.len() + self.deliveries.len())
+    }
+
+    /// Asks the source, and writes down what it hands out.
+    async fn fetch(&mut self) -> Result<(), PassError> {
+        if self.exhausted || self.room() == 0 {
+            return Ok(());
+        }
+        let manager = Arc::clone(self.manager);
+        let name = manager.source.name();
+        let watermark = manager.ledger.watermark(&name).await?;
+        let ask = Ask { room: self.room(), watermark: watermark.as_deref() };
+        let batch = match manager.source.pending(ask).await {
+            Ok(batch) => batch,
+            Err(trouble) => {
+                self.exhausted = true;
+                manager.tell(&Event::SourceFailed { source: &name, reason: &trouble.in_full() });
+                self.report.troubles.push(trouble);
+                return Ok(());
+            }
+        };
+        self.exhausted = batch.exhausted;
+        manager.tell(&Event::Asked { source: &name, arrivals: batch.arrivals.len() });
+        for rejected in &batch.rejected {
+            self.report.rejected += 1;
+            manager.tell(&Event::Rejected { what: &rejected.what, reason: &rejected.reason });
+        }
+        for arrival in batch.arrivals {
+            self.arrive(arrival).await?;
+        }
+        if let Some(mark) = batch.watermark
+            && watermark.as_deref() != Some(&mark)
+        {
+            manager.ledger.keep_watermark(&name, &mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes one incident down, or says why not.
+    async fn arrive(&mut self, arrival: Arrival) -> Result<(), PassError> {
+        let name = arrival.reference.to_string();
+        let delivery = arrival.delivery.clone();
+        let arrival_is_told = delivery.is_some() || arrival.asked_for;
+        match self.enlist(arrival).await {
+            Ok(Arrived::Case(case)) => {
+                if let Some(delivery) = delivery {
+                    self.deliver(case, delivery).await;
+                }
+            }
+            Ok(Arrived::Nothing(why)) => {
+                match &why {
+                    Why::Not(reason) => self.manager.tell(&Event::PassedOver { incident: &name, reason }),
+                    // A poll sees every incident many times; only who named one wants to hear that it was done.
+                    Why::Known(case) if arrival_is_told => {
+                        self.manager.tell(&Event::AlreadyProcessed { incident: &name, case });
+                    }
+                    Why::Known(_) => {}
+                }
+                if let Some(delivery) = delivery
+                    && let Err(trouble) = self.manager.source.acknowledge(&delivery).await
+                {
+                    // It comes again, and is passed over again.
+                    self.report.troubles.push(trouble);
+                }
+            }
+            Err(Unlisted::Trouble(trouble)) => {
+                let reason = trouble.in_full();
+                self.manager.tell(&Event::PassedOver { incident: &name, reason: &reason });
+                if let Some(delivery) = delivery {
+                    self.put_off(&delivery, &reason).await;
+                }
+                self.report.troubles.push(trouble);
+            }
+            Err(Unlisted::Ledger(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A message whose incident cannot be looked at comes again later, or is put aside when it came too often.
+    async fn put_off(&self, delivery: &Delivery, reason: &str) {
+        if !delivery.too_often {
+            return self.manager.release(delivery, LATER).await;
+        }
+        if let Err(error) = self.manager.source.park(delivery, reason).await {
+            tracing::warn!("cannot put a message aside: {}", error.in_full());
+        }
+    }
+
+    async fn deliver(&mut self, case: Case, delivery: Delivery) {
+        if case.owned {
+            // Another manager of this machine works on it (a message may be there twice).
+            return self.manager.release(&delivery, LATER).await;
+        }
+        let kept = KeptDelivery::new(Arc::clone(&self.manager.source), delivery);
+        if let Some(earlier) = self.deliveries.insert(case.key, kept) {
+            let delivery = earlier.end().await;
+            self.manager.release(&delivery, LATER).await;
+        }
+    }
+
+    async fn enlist(&self, arrival: Arrival) -> Result<Arrived, Unlisted> {
+        let manager = self.manager;
+        let incident = match &arrival.incident {
+            Some(incident) => incident.clone(),
+            None => {
+                let found = manager.incidents.get(&arrival.reference).await?;
+                found.ok_or_else(|| Trouble::new(Class::Refused, "there is no such incident"))?
+            }
+        };
+        if !arrival.asked_for
+            && let Some(reason) = untouchable(&incident)
+        {
+            return Ok(Arrived::Nothing(Why::Not(reason.to_owned())));
+        }
+        let Choice { route, action } = manager.router.choose(&incident);
+        if action == Action::Skip && !arrival.asked_for {
+            return Ok(Arrived::Nothing(Why::Not(format!("the route {route} leaves it alone"))));
+        }
+        let triage = manager.triage(&incident);
+        let notebook = manager.notebook(&triage.notebook).await?;
+        let parameters = manager.parameters(&triage, &notebook, &incident, None);
+        let facts = Facts::of(&incident, &route, &triage, &manager.source.name(), &arrival)?;
+        let parameters: Json = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let parameters = parameters.to_compact();
+        let key = RunKey::derive(&facts.incident_id, facts.activity, &notebook.bytes, &parameters);
+        match manager.ledger.enlist(key.clone(), facts, manager.again, manager.now()).await? {
+            Enlisted::New => {
+                let case = manager.ledger.case(&key).await?.expect("it was just written");
+                manager.tell(&Event::Enlisted { key: &case.key, facts: &case.facts });
+                Ok(Arrived::Case(case))
+            }
+            Enlisted::Known(case) | Enlisted::SameActivity(case) if case.state.step.is_final() => {
+                if manager.again && arrival.asked_for {
+                    manager.ledger.begin_again(&case.key, Step::Claim, manager.now()).await?;
+                    return Ok(Arrived::Case(*case));
+                }
+                Ok(Arrived::Nothing(Why::Known(case)))
+            }
+            Enlisted::Known(case) | Enlisted::SameActivity(case) => Ok(Arrived::Case(*case)),
+        }
+    }
+
+    /// Starts the most urgent cases there is room for.
+    async fn start(&mut self) -> Result<(), PassError> {
+        let jobs = self.manager.config.run.jobs;
+        if self.running.len() >= jobs {
+            return Ok(());
+        }
+        let delivered: Vec<RunKey> = self.deliveries.keys().cloned().collect();
+        for case in self.manager.ledger.claimable(self.manager.now(), &delivered).await? {
+            if self.running.len() >= jobs {
+                break;
+            }
+            let running = self.routes.values().filter(|route| **route == case.facts.route).count();
+            if running >= self.manager.router.jobs_of(&case.facts.route) {
+                continue;
+            }
+            let Some(case) = self.manager.ledger.claim(&case.key, self.manager.now()).await? else { continue };
+            let kept = self.deliveries.remove(&case.key);
+            let (manager, cancel, stopped) =
+                (Arc::clone(self.manager), self.cancel.clone(), self.stopped.clone());
+            let key = case.key.clone();
+            self.routes.insert(key.clone(), case.facts.route.clone());
+            self.running.spawn(async move {
+                let drove = drive(&manager, case, kept, [cancel, stopped]).await;
+                Ended { key, drove }
+            });
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, ended: Ended) -> Result<(), PassError> {
+        self.routes.remove(&ended.key);
+        let drove = ended.drove?;
+        let case = self.manager.ledger.case(&ended.key).await?;
+        match (drove, case) {
+            (Drove::Over(_), Some(case)) => self.report.ended.push(case),
+            (Drove::Waits, Some(case)) => self.report.waiting.push(case),
+            _ => self.report.given_back += 1,
+        }
+        Ok(())
+    }
+
+    /// How long until a case of the ledger is due, for a service that waits.
+    async fn next_due(&self, until: Until) -> Result<Option<Duration>, PassError> {
+        if until == Until::Nothing || self.running.len() >= self.manager.config.run.jobs {
+            return Ok(None);
+        }
+        let Some(due) = self.manager.ledger.next_due(self.manager.now()).await? else { return Ok(None) };
+        let wait = due.duration_since(self.manager.now());
+        Ok(Some(Duration::try_from(wait).unwrap_or_default()))
+    }
+}
+
+/// What came of an arrival.
+enum Arrived {
+    /// A case to be worked on.
+    Case(Case),
+    /// Nothing is to be done.
+    Nothing(Why),
+}
+
+/// Why nothing is done for an incident.
+enum Why {
+    /// It is not to be triaged.
+    Not(String),
+    /// It was.
+    Known(Box<Case>),
+}
+
+enum Unlisted {
+    Trouble(Trouble),
+    Ledger(LedgerError),
+}
+
+impl From<Trouble> for Unlisted {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<LedgerError> for Unlisted {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}

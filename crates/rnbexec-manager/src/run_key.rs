@@ -1,0 +1,115 @@
+//! The identity of one triage: the same key, the same work.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+/// Which triage of which incident this is: the incident, its last *activity*, the notebook and its parameters.
+///
+/// Not its last modification: our own comment modifies an incident, and a manager would triage itself for ever. The
+/// place of the published notebook and the id of the comment derive from the key, so that whoever does the same work again,
+/// on whichever machine, overwrites instead of adding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunKey(String);
+
+/// How many hexadecimal digits a key has.
+const DIGITS: usize = 32;
+
+/// What comment ids and task ids are derived within.
+const NAMESPACE: Uuid = Uuid::from_u128(0x7d1c_3f0e_52b4_4d0a_9a6e_1f3c_8e77_b201);
+
+impl RunKey {
+    /// The key of triaging the incident with this ARM id (compared without case), as of its last activity, with a notebook
+    /// of this content and these parameters.
+    pub fn derive(incident_id: &str, activity: Option<Timestamp>, notebook: &[u8], parameters: &str) -> Self {
+        let mut digest = Sha256::new();
+        let activity = activity.map(|time| time.to_string()).unwrap_or_default();
+        let notebook = Sha256::digest(notebook);
+        for part in
+            [incident_id.to_lowercase().as_bytes(), activity.as_bytes(), &notebook, parameters.as_bytes()]
+        {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self(hex(&digest.finalize()).chars().take(DIGITS).collect())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of what this triage adds to its incident under `name` (`comment`, `task 0`): always the same, so that adding it
+    /// again replaces it.
+    pub fn id_of(&self, name: &str) -> Uuid {
+        Uuid::new_v5(&NAMESPACE, format!("{} {name}", self.0).as_bytes())
+    }
+}
+
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no run key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a run key has {DIGITS} hexadecimal digits")]
+pub struct RunKeyError;
+
+impl FromStr for RunKey {
+    type Err = RunKeyError;
+
+    fn from_str(text: &str) -> Result<Self, RunKeyError> {
+        let fits =
+            text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if fits { Ok(Self(text.to_owned())) } else { Err(RunKeyError) }
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: &str, activity: i64, notebook: &str, parameters: &str) -> RunKey {
+        let activity = Timestamp::from_second(activity).unwrap();
+        RunKey::derive(id, Some(activity), notebook.as_bytes(), parameters)
+    }
+
+    #[test]
+    fn the_same_work_has_the_same_key_and_other_work_another() {
+        let one = key("/subscriptions/A/Incidents/x", 1, "nb", "{}");
+        assert_eq!(one, key("/subscriptions/a/incidents/X", 1, "nb", "{}"));
+        for other in [
+            key("/subscriptions/A/Incidents/y", 1, "nb", "{}"),
+            key("/subscriptions/A/Incidents/x", 2, "nb", "{}"),
+            key("/subscriptions/A/Incidents/x", 1, "nb2", "{}"),
+            key("/subscriptions/A/Incidents/x", 1, "nb", "{\"a\":1}"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn ids_derive_from_the_key() {
+        let one = key("x", 1, "nb", "{}");
+        assert_eq!(one.id_of("comment"), one.id_of("comment"));
+        assert_ne!(one.id_of("comment"), one.id_of("task 0"));
+        assert_ne!(one.id_of("comment"), key("x", 2, "nb", "{}").id_of("comment"));
+    }
+
+    #[test]
+    fn a_key_is_read_back_and_nothing_else_is() {
+        let one = key("x", 1, "nb", "{}");
+        assert_eq!(one.to_string().parse(), Ok(one));
+        assert_eq!("../../etc".parse::<RunKey>(), Err(RunKeyError));
+    }
+}

@@ -1,0 +1,47 @@
+//! A folder of incident bundles as a source: the embedded default, for evaluation, replay and tests.
+
+use async_trait::async_trait;
+use rnbexec_azure::sentinel::IncidentRef;
+
+use super::{Arrival, Ask, Batch, IncidentSource};
+use crate::error::Trouble;
+use crate::incidents::folder::FolderIncidents;
+
+/// All incidents of a folder that are not closed.
+#[derive(Debug)]
+pub struct FolderSource {
+    incidents: FolderIncidents,
+    name: String,
+}
+
+impl FolderSource {
+    /// The incidents of this folder, which is called `name` in the ledger.
+    pub fn new(incidents: FolderIncidents, name: impl Into<String>) -> Self {
+        Self { incidents, name: name.into() }
+    }
+}
+
+#[async_trait]
+impl IncidentSource for FolderSource {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn pending(&self, _ask: Ask<'_>) -> Result<Batch, Trouble> {
+        let mut arrivals = Vec::new();
+        for incident in self.incidents.all().await? {
+            if incident.is_closed() {
+                continue;
+            }
+            if let Ok(name) = incident.name() {
+                arrivals.push(Arrival {
+                    reference: IncidentRef::Name(name),
+                    incident: Some(incident),
+                    delivery: None,
+                    asked_for: false,
+                });
+            }
+        }
+        Ok(Batch { arrivals, exhausted: true, ..Batch::default() })
+    }
+}
