@@ -117,6 +117,13 @@ impl Queue {
         &self.name.0
     }
 
+    /// Where it is, without what lets us in.
+    pub fn address(&self) -> String {
+        let mut url = self.remote.url().clone();
+        url.set_query(None);
+        url.into()
+    }
+
     /// The queue at this address (`https://account.queue.core.windows.net/incidents`); see [`StorageSettings::at`].
     pub fn at(client: &StorageClient, settings: &StorageSettings, url: &str) -> Result<Self, AzureError> {
         let (settings, name) = settings.at(Service::Queue, url)?;

@@ -177,14 +177,13 @@ impl StorageSettings {
             return Err(wrong());
         }
         parsed.set_path(parents);
-        let account = account_in(&parsed);
-        let mut settings = match (&self.account, &account) {
+        let mut settings = match (&self.account, account_in_host(&parsed)) {
             (Some(ours), Some(other)) if ours != other => {
                 Self { endpoint_suffix: self.endpoint_suffix.clone(), ..Self::default() }
             }
             _ => self.clone(),
         };
-        settings.account = settings.account.or(account);
+        settings.account = account_in(&parsed).map(str::to_owned).or(settings.account);
         if let Some(signature) = signature {
             settings.key = None;
             settings.sas = Some(Secret::new(signature));
@@ -216,11 +215,11 @@ impl StorageSettings {
                 )));
             }
         };
-        let account =
-            || self.account.clone().or_else(|| Url::parse(&endpoint).ok().as_ref().and_then(account_in));
         let authorization = match (&self.key, &self.sas) {
             (Some(key), _) => {
-                let account = account().ok_or_else(|| {
+                let named = Url::parse(&endpoint).ok();
+                let named = || named.as_ref().and_then(account_in).map(str::to_owned);
+                let account = self.account.clone().or_else(named).ok_or_else(|| {
                     AzureError::settings(format!(
                         "an account key is given, but no account; {endpoint} names none"
                     ))
@@ -329,10 +328,16 @@ fn checked_endpoint(text: &str) -> Result<String, AzureError> {
 }
 
 /// The account that a service's URL names: in its host, or on an emulator first in its path.
-fn account_in(endpoint: &Url) -> Option<String> {
-    let host = endpoint.domain().filter(|host| host.contains('.')).and_then(|host| host.split('.').next());
-    let first = endpoint.path_segments().and_then(|mut segments| segments.next());
-    host.or(first).filter(|account| !account.is_empty()).map(str::to_owned)
+fn account_in(endpoint: &Url) -> Option<&str> {
+    let first = || endpoint.path_segments().and_then(|mut segments| segments.next());
+    account_in_host(endpoint).or_else(first).filter(|account| !account.is_empty())
+}
+
+/// The account in the host's name, if that is one as Azure gives them: `account.queue.…`.
+fn account_in_host(endpoint: &Url) -> Option<&str> {
+    let (account, rest) = endpoint.domain()?.split_once('.')?;
+    let (service, _) = rest.split_once('.')?;
+    Service::ALL.iter().any(|known| known.label() == service).then_some(account)
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ fn a_url_names_account_and_queue() {
         ("https://acct.queue.core.windows.net/incidents/", "https://acct.queue.core.windows.net", "acct"),
         ("http://127.0.0.1:10001/acct/incidents", "http://127.0.0.1:10001/acct", "acct"),
         ("http://localhost:10001/acct/incidents", "http://localhost:10001/acct", "acct"),
+        ("http://azurite.local:10001/acct/incidents", "http://azurite.local:10001/acct", "acct"),
     ] {
         let known = StorageSettings::of_account("acct").with_key(key.clone());
         for settings in [known, StorageSettings::default().with_key(key.clone())] {
@@ -122,6 +123,15 @@ fn a_url_names_account_and_queue() {
             assert_eq!(access.authorization, Authorization::SharedKey(account.to_owned(), key.clone()));
         }
     }
+}
+
+#[test]
+fn a_host_of_another_kind_leaves_the_account_to_the_settings() {
+    let settings = StorageSettings::of_account("acct").with_key(Secret::new("a2V5"));
+    let (settings, _) = settings.at(Service::Queue, "https://queues.example.org/incidents").unwrap();
+    let access = settings.reach(Service::Queue).unwrap();
+    assert_eq!(access.endpoint, "https://queues.example.org");
+    assert_eq!(access.authorization, Authorization::SharedKey("acct".to_owned(), Secret::new("a2V5")));
 }
 
 #[test]
