@@ -95,8 +95,9 @@ impl Arm {
     /// A next link as it was given, if it leads to where we were sent from.
     fn next_link(&self, text: &str) -> Result<Url, AzureError> {
         let ours = &self.inner.cloud.resource_manager;
-        let url = Url::parse(text)
-            .map_err(|error| AzureError::unexpected(format!("the link to the next page is no URL: {error}")))?;
+        let url = Url::parse(text).map_err(|error| {
+            AzureError::unexpected(format!("the link to the next page is no URL: {error}"))
+        })?;
         let clean = url.username().is_empty() && url.password().is_none();
         if url.origin() != ours.origin() || !clean {
             let host = url.host_str().unwrap_or_default();
@@ -148,3 +149,6 @@ impl List {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,9 +197,12 @@ mod tests {
 
     #[test]
     fn a_cloud_has_the_names_that_other_tools_give_it() {
-        for (name, cloud) in
-            [("AzureCloud", "public"), ("usgov", "government"), ("AzureUSGovernment", "government"), ("cn", "china")]
-        {
+        for (name, cloud) in [
+            ("AzureCloud", "public"),
+            ("usgov", "government"),
+            ("AzureUSGovernment", "government"),
+            ("cn", "china"),
+        ] {
             assert_eq!(Cloud::parse(name).map(|cloud| cloud.name).as_deref(), Some(cloud), "{name}");
         }
         assert_eq!(Cloud::parse("germany"), None);

@@ -8,6 +8,7 @@ use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
 use serde::Deserialize;
 
+use crate::storage::xml::Element;
 use crate::transport::retry_after;
 
 /// An Azure service, or the way to it, failed. The source is the library's own error; it may name the URL, with the
@@ -194,8 +195,8 @@ fn kind_of(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Az
 #[serde(untagged)]
 enum Refusal {
     Usual { error: RefusalDetail },
-    Flat(RefusalDetail),
     Entra { error: String, error_description: Option<String> },
+    Flat(RefusalDetail),
 }
 
 #[derive(Deserialize)]
@@ -210,7 +211,10 @@ impl ServiceAnswer {
         let (code, message) = match serde_json::from_slice(body) {
             Ok(Refusal::Usual { error } | Refusal::Flat(error)) => (error.code, error.message),
             Ok(Refusal::Entra { error, error_description }) => (Some(error), error_description),
-            Err(_) => (element(body, "Code"), element(body, "Message")),
+            Err(_) => Element::parse(body).map_or((None, None), |error| {
+                let text = |name| error.text_of(name).map(str::to_owned);
+                (text("Code"), text("Message"))
+            }),
         };
         Self {
             status,
@@ -220,14 +224,6 @@ impl ServiceAnswer {
             correlation_id: header("x-ms-correlation-request-id"),
         }
     }
-}
-
-/// The text of an element of storage's XML error bodies, which have no attributes and no nesting.
-fn element(body: &[u8], name: &str) -> Option<String> {
-    let text = std::str::from_utf8(body).ok()?;
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (inner, _) = rest.split_once(&format!("</{name}>"))?;
-    Some(inner.to_owned())
 }
 
 /// Longer texts say nothing more.

@@ -34,7 +34,13 @@ pub struct KeyVault {
 
 impl KeyVault {
     /// The vaults of this cloud; see [`API_VERSION`]. Secrets that are read are told to `known`.
-    pub fn new(cloud: Cloud, identity: Identity, http: Http, api_version: String, known: KnownSecrets) -> Self {
+    pub fn new(
+        cloud: Cloud,
+        identity: Identity,
+        http: Http,
+        api_version: String,
+        known: KnownSecrets,
+    ) -> Self {
         Self { cloud, identity, http, api_version, known }
     }
 
@@ -42,7 +48,8 @@ impl KeyVault {
     pub fn address(&self, vault: &str) -> Result<Url, AzureError> {
         let text = if vault.contains("://") {
             vault.to_owned()
-        } else if !vault.is_empty() && vault.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        } else if !vault.is_empty() && vault.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
             format!("https://{vault}.{}", self.cloud.key_vault_suffix)
         } else {
             return Err(AzureError::settings(format!("{vault:?} is neither a key vault's name nor its URL")));
@@ -81,7 +88,9 @@ impl KeyVault {
 
     async fn read(&self, vault: &Url, name: &str, version: Option<&str>) -> Result<Secret, AzureError> {
         let (mut options, front) = self.http.official_options(vault);
-        options.per_try_policies.insert(0, Arc::new(Challenge { audience: self.cloud.key_vault_audience.clone() }));
+        options
+            .per_try_policies
+            .insert(0, Arc::new(Challenge { audience: self.cloud.key_vault_audience.clone() }));
         let options = SecretClientOptions {
             api_version: self.api_version.clone(),
             client_options: options,
@@ -89,10 +98,8 @@ impl KeyVault {
             verify_challenge_resource: Some(false),
         };
         let client = SecretClient::new(front.as_str(), self.identity.clone(), Some(options))?;
-        let options = SecretClientGetSecretOptions {
-            secret_version: version.map(str::to_owned),
-            ..Default::default()
-        };
+        let options =
+            SecretClientGetSecretOptions { secret_version: version.map(str::to_owned), ..Default::default() };
         let answer = client.get_secret(name, Some(options)).await?.into_model()?;
         let value = answer.value.ok_or_else(|| AzureError::unexpected("the secret has no value"))?;
         self.known.add(&value);
@@ -125,7 +132,8 @@ impl Policy for Challenge {
             .map_or_else(|| Some(self.audience.clone()), wanted_resource);
         let Some(wanted) = wanted.filter(|wanted| self.may_want(wanted, request.url())) else {
             let host = request.url().host_str().unwrap_or_default();
-            let message = format!("the vault at {host} wants a token for something else than a vault; it gets none");
+            let message =
+                format!("the vault at {host} wants a token for something else than a vault; it gets none");
             return Err(azure_core::Error::with_message(ErrorKind::Other, message));
         };
         // In our own words, so that the client reads what was checked here.

@@ -36,6 +36,9 @@ pub mod logs;
 pub mod machine_learning;
 pub mod sentinel;
 
+#[cfg(test)]
+mod testing;
+
 pub use azure_core::credentials::Secret;
 pub use azure_core::http::Url;
 pub use error::{AzureError, AzureErrorKind, ServiceAnswer};

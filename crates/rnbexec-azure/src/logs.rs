@@ -44,3 +44,24 @@ impl Logs {
         self.query(workspace, "print allowed = true", "PT1H").await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Server, Tokens, answer, quick};
+
+    #[tokio::test]
+    async fn a_question_is_posted_to_the_workspace() {
+        let answered = json!({"tables": [{"name": "PrimaryResult", "columns": [], "rows": []}]});
+        let server = Server::script(vec![answer(200, &answered), answer(200, "{}")]).await;
+        let logs = Logs::new(server.cloud(), Tokens::identity(), &quick());
+        let workspace: Uuid = "52b1ab41-869e-4138-9e40-2a4457f09bf0".parse().expect("a GUID");
+        let rows = logs.query(workspace, "SecurityIncident | take 1", "P1D").await.expect("it answers");
+        assert_eq!(rows, answered);
+        logs.probe(workspace).await.expect("it answers");
+        let asked = server.asked();
+        assert_eq!(asked[0].line, format!("POST /v1/workspaces/{workspace}/query"));
+        assert_eq!(asked[0].json(), json!({"query": "SecurityIncident | take 1", "timespan": "P1D"}));
+        assert_eq!(asked[0].header("prefer"), Some("wait=60"));
+    }
+}

@@ -18,8 +18,8 @@ use azure_core::http::{
 };
 
 use crate::AzureError;
+pub(crate) use policies::{Bearer, Outages, Rejected, rejected, retry_after};
 use policies::{Journal, Retries};
-pub(crate) use policies::{Bearer, Rejected, rejected, retry_after};
 
 /// A service that does not take a connection in this time is not available.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -144,8 +144,9 @@ impl Wire {
     fn new(settings: &HttpSettings) -> Result<Self, AzureError> {
         let mut authorities = Vec::new();
         for pem in &settings.ca_certificates {
-            let bundle = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|error| AzureError::settings(format!("the CA certificates cannot be read: {error}")))?;
+            let bundle = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| {
+                AzureError::settings(format!("the CA certificates cannot be read: {error}"))
+            })?;
             if bundle.is_empty() {
                 return Err(AzureError::settings("a file of CA certificates holds none"));
             }
@@ -163,7 +164,11 @@ impl Wire {
                 .no_deflate()
                 .no_brotli()
                 .no_zstd();
-            if authorities.is_empty() { builder } else { builder.tls_certs_merge(authorities.iter().cloned()) }
+            if authorities.is_empty() {
+                builder
+            } else {
+                builder.tls_certs_merge(authorities.iter().cloned())
+            }
         };
         let made = |builder: reqwest::ClientBuilder| {
             builder
@@ -272,9 +277,13 @@ mod tests {
 
     #[test]
     fn this_machine_and_its_metadata_service_are_not_asked_through_a_proxy() {
-        for near in
-            ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "http://a.localhost", "http://169.254.169.254"]
-        {
+        for near in [
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost",
+            "http://a.localhost",
+            "http://169.254.169.254",
+        ] {
             assert!(is_near(&url(near)), "{near}");
         }
         for far in ["https://management.azure.com", "http://10.0.0.1", "http://127.0.0.1.evil.test"] {

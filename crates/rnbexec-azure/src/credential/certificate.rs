@@ -39,14 +39,17 @@ pub(super) async fn read(path: &Path) -> azure_core::Result<CertificateKey> {
         let message = format!("{shown} cannot be read: {error}");
         azure_core::Error::with_error(ErrorKind::Credential, error, message)
     })?;
-    parse(&bytes)
-        .map_err(|problem| azure_core::Error::with_message(ErrorKind::Credential, format!("{shown} {problem}")))
+    parse(&bytes).map_err(|problem| {
+        azure_core::Error::with_message(ErrorKind::Credential, format!("{shown} {problem}"))
+    })
 }
 
 fn parse(bytes: &[u8]) -> Result<CertificateKey, String> {
     // A PFX file is DER: a sequence.
     if bytes.first() == Some(&0x30) {
-        return Err("is a PFX file and not PEM; convert it: openssl pkcs12 -in FILE -nodes -out FILE.pem".to_owned());
+        return Err(
+            "is a PFX file and not PEM; convert it: openssl pkcs12 -in FILE -nodes -out FILE.pem".to_owned()
+        );
     }
     let mut chain = Vec::new();
     let mut key = None;
@@ -72,7 +75,9 @@ fn parse(bytes: &[u8]) -> Result<CertificateKey, String> {
     match key {
         Some(Ok(key)) => Ok(CertificateKey { chain, key: Arc::new(key) }),
         Some(Err(_)) => Err("holds a private key that is not an RSA key".to_owned()),
-        None => Err("holds no private key, or an encrypted one; decrypt it: openssl pkey -in FILE".to_owned()),
+        None => {
+            Err("holds no private key, or an encrypted one; decrypt it: openssl pkey -in FILE".to_owned())
+        }
     }
 }
 
@@ -106,9 +111,9 @@ impl CertificateAssertion {
         let [header, claims] = [header, claims].map(|part| base64::encode_url_safe(part.to_string()));
         let message = format!("{header}.{claims}");
         let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).map_err(|_| {
-            azure_core::Error::with_message(ErrorKind::Credential, "the certificate's key cannot sign")
-        })?;
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).map_err(
+            |_| azure_core::Error::with_message(ErrorKind::Credential, "the certificate's key cannot sign"),
+        )?;
         Ok(format!("{message}.{}", base64::encode_url_safe(signature)))
     }
 }
@@ -125,3 +130,6 @@ impl fmt::Debug for CertificateAssertion {
         f.debug_struct("CertificateAssertion").field("client", &self.client).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use super::managed::ManagedIdentity;
 use super::{CredentialSettings, Source, base_url};
 use crate::AzureError;
 use crate::error::presentable;
-use crate::transport::{Http, Rejected};
+use crate::transport::{Http, Outages, Rejected};
 
 /// Azure's metadata service answers at once or is not there; anywhere else this address is silence.
 const METADATA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
@@ -118,7 +118,11 @@ impl Chain {
         Err(azure_core::Error::with_message(ErrorKind::Credential, failures.join("; ")))
     }
 
-    async fn ask(&self, (source, presence): (Source, Presence), scope: &str) -> azure_core::Result<AccessToken> {
+    async fn ask(
+        &self,
+        (source, presence): (Source, Presence),
+        scope: &str,
+    ) -> azure_core::Result<AccessToken> {
         if source == Source::ManagedIdentity && presence == Presence::Unknown && !metadata_answers().await {
             return Err(azure_core::Error::with_message(
                 ErrorKind::Credential,
@@ -143,10 +147,8 @@ impl Chain {
             )?,
             Source::ClientCertificate => {
                 let path = settings.client_certificate.clone().unwrap_or_default();
-                let audience = format!(
-                    "{}/{tenant}/oauth2/v2.0/token",
-                    self.authority.as_str().trim_end_matches('/')
-                );
+                let audience =
+                    format!("{}/{tenant}/oauth2/v2.0/token", self.authority.as_str().trim_end_matches('/'));
                 let assertion = CertificateAssertion {
                     key: super::certificate::read(&path).await?,
                     client: client.clone(),
@@ -183,6 +185,7 @@ impl Chain {
 
     fn options(&self) -> ClientOptions {
         let (mut options, front) = self.http.official_options(&self.authority);
+        options.per_call_policies.insert(0, Arc::new(Outages));
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = front.to_string();
         options.cloud = Some(Arc::new(CloudConfiguration::Custom(cloud)));
@@ -208,10 +211,12 @@ impl TokenCredential for Chain {
         };
         let slot = self.slot(scope);
         let mut slot = slot.lock().await;
-        let rejected = options.as_ref().and_then(|options| options.method_options.context.value::<Rejected>());
+        let rejected =
+            options.as_ref().and_then(|options| options.method_options.context.value::<Rejected>());
         let now = OffsetDateTime::now_utc();
         // Whoever had the lock before may have replaced the refused token already.
-        let held = slot.take().filter(|held| rejected.is_none_or(|Rejected(token)| held.token.token != *token));
+        let held =
+            slot.take().filter(|held| rejected.is_none_or(|Rejected(token)| held.token.token != *token));
         if let Some(held) = held.as_ref().filter(|held| now < held.renew) {
             *slot = Some(held.clone());
             return Ok(held.token.clone());

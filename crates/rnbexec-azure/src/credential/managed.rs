@@ -81,7 +81,10 @@ impl ManagedIdentity {
         let client = settings.msi_client.as_deref().or(settings.managed_client());
         Ok(Self {
             pipeline: http.pipeline(Vec::new(), &[]),
-            endpoint: checked(base_url(settings.msi_endpoint.as_deref().unwrap_or_default(), "MSI_ENDPOINT"))?,
+            endpoint: checked(base_url(
+                settings.msi_endpoint.as_deref().unwrap_or_default(),
+                "MSI_ENDPOINT",
+            ))?,
             api_version: "2017-09-01",
             header: ("secret", settings.msi_secret.clone().unwrap_or_else(|| Secret::new(""))),
             client: client.map(|client| ("clientid", client.to_owned())),

@@ -27,7 +27,9 @@ pub enum ParseError {
         text: String,
     },
     /// It is not the name of an incident.
-    #[error("not an incident's name: {text:?}; it has 1 to 128 letters, digits, dots, dashes and underscores")]
+    #[error(
+        "not an incident's name: {text:?}; it has 1 to 128 letters, digits, dots, dashes and underscores"
+    )]
     Name {
         /// How it begins.
         text: String,
@@ -359,7 +361,8 @@ mod tests {
 
     fn arm() -> IncidentRef {
         IncidentRef::Arm {
-            workspace: WorkspaceId::new("d0cfe6b2-9ac0-4464-9919-dccaee2e48c0", "myRg", "myWorkspace").unwrap(),
+            workspace: WorkspaceId::new("d0cfe6b2-9ac0-4464-9919-dccaee2e48c0", "myRg", "myWorkspace")
+                .unwrap(),
             name: IncidentName::parse(GUID).unwrap(),
         }
     }
@@ -384,12 +387,17 @@ mod tests {
             (format!("{portal}asset/Microsoft_Azure_Security_Insights/Incident{ID}"), arm()),
             (format!("{portal}asset/Microsoft_Azure_Security_Insights/Incident/{encoded}"), arm()),
             (
-                format!("{portal}view/Microsoft_Azure_Security_Insights/IncidentPage.ReactView/incidentArmId/{encoded}/tab~/x"),
+                format!(
+                    "{portal}view/Microsoft_Azure_Security_Insights/IncidentPage.ReactView/incidentArmId/{encoded}/tab~/x"
+                ),
                 arm(),
             ),
             (format!("https://portal.azure.us/?feature.x=1#blade/X/incidentArmId/{twice}?x=y"), arm()),
             ("https://security.microsoft.com/incidents/4321?tid=t".to_owned(), IncidentRef::Defender(4321)),
-            ("https://security.microsoft.com/incident2/4321/overview".to_owned(), IncidentRef::Defender(4321)),
+            (
+                "https://security.microsoft.com/incident2/4321/overview".to_owned(),
+                IncidentRef::Defender(4321),
+            ),
         ];
         for (text, expected) in table {
             assert_eq!(IncidentRef::parse(&text), Ok(expected), "{text}");
@@ -466,7 +474,8 @@ mod tests {
 
     #[test]
     fn a_workspace_shows_as_its_id_and_is_read_back() {
-        let text = "/subscriptions/s/resourceGroups/größe(1)/providers/Microsoft.OperationalInsights/workspaces/w";
+        let text =
+            "/subscriptions/s/resourceGroups/größe(1)/providers/Microsoft.OperationalInsights/workspaces/w";
         let workspace = WorkspaceId::parse(text).unwrap();
         assert_eq!(workspace.to_string(), text);
         assert_eq!(serde_json::to_string(&workspace).unwrap(), format!("{text:?}"));

@@ -90,6 +90,29 @@ impl Retries {
     }
 }
 
+/// Makes an error of an answer that says that the service is not available, for clients that look into its body only.
+#[derive(Debug)]
+pub(crate) struct Outages;
+
+#[async_trait]
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "async_trait makes a lifetime that is written out differ from the trait's"
+)]
+impl Policy for Outages {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let (first, rest) = next.split_first().expect("the transport is the last policy of every pipeline");
+        let response = first.send(ctx, request, rest).await?;
+        let status = response.status();
+        if !matches!(u16::from(status), 408 | 429 | 500 | 502..=504) {
+            return Ok(response);
+        }
+        let raw_response = Some(Box::new(response.try_into_raw_response().await?));
+        let kind = ErrorKind::HttpResponse { status, error_code: None, raw_response };
+        Err(azure_core::Error::with_message(kind, format!("the service is not available: {status}")))
+    }
+}
+
 /// How long the service asks us to wait: seconds, or milliseconds in the headers that Azure has beside the standard one, or a
 /// date.
 pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
@@ -196,7 +219,9 @@ impl Policy for Journal {
                     request_id = header(&REQUEST_ID), correlation_id = header(&CORRELATION_ID), "asked Azure"
                 );
             }
-            Err(error) => tracing::debug!(%method, host, path, ?took, kind = %error.kind(), "Azure did not answer"),
+            Err(error) => {
+                tracing::debug!(%method, host, path, ?took, kind = %error.kind(), "Azure did not answer")
+            }
         }
         result
     }
