@@ -1,19 +1,27 @@
 """Hostile text on a page: tables, cards and figures for the notebooks that come with rnbexec.
 
-Whatever is shown goes through `clean` (no control or text-direction characters, not endless) and `escape` (no HTML), and
-indicators are defanged. Pages need no script and no style sheet, and have no background of their own, so that they look
+Whatever is shown goes through `clean` (no control or text-direction characters, not endless), `unlink` (no address to click
+on) and `escape` (no HTML), and indicators are defanged. Pages need no script and no style sheet, and have no background of their own, so that they look
 the same in Jupyter, in a static report, on white and on black.
 """
 
 import re
 
-from rnbexec_verdict import COLOURS, SEVERITIES, badge, clean, escape
+from rnbexec_verdict import COLOURS, SEVERITIES, badge, clean, escape, unlink
 
-__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "show", "table", "tree"]
+__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "show", "table", "tree", "unlink"]
 
 LINE = "rgba(128,128,128,0.35)"
-SOFT = "#7d828a"  # legible on white and on black
+SOFT = "#6c7178"  # legible on white and on black
 MONO = "font-family:ui-monospace,Consolas,Menlo,monospace;font-size:0.92em"
+
+
+def _text(value, limit):
+    return clean(unlink(clean(value, limit)), limit + 1)
+
+
+def _html(value, limit):
+    return escape(_text(value, limit), limit + 1)
 
 
 def defang(value, limit=600):
@@ -31,31 +39,35 @@ def show(page, text):
 
 def note(text, severity=None):
     """One sentence; with a severity, as a call-out of its colour."""
-    colour = COLOURS.get(severity, SOFT)
-    show(f'<p style="margin:4px 0;padding:2px 12px;border-left:3px solid {colour};overflow-wrap:anywhere">{escape(text, 1500)}</p>', clean(text, 1500))
+    style = f"padding:2px 12px;border-left:3px solid {COLOURS[severity]}" if severity in COLOURS else f"color:{SOFT}"
+    show(f'<p style="margin:6px 0;overflow-wrap:anywhere;{style}">{_html(text, 1500)}</p>', _text(text, 1500))
 
 
 def table(rows, columns, *, badges=("severity",), mono=(), limit=600):
     """Rows (dicts) as a table: `columns` in order, `badges` drawn as severities, `mono` as code."""
     kept = [column for column in columns if any(row.get(column) not in (None, "") for row in rows)] or list(columns)
 
+    # A column of short words keeps them whole; a command line may break wherever it has to.
+    longest = {column: max((len(word) for row in rows for word in clean(row.get(column), limit).split()), default=0) for column in kept}
+
     def cell(row, column):
         value = row.get(column)
-        style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:normal;overflow-wrap:anywhere"
+        wrap = "normal" if longest[column] <= 22 else "anywhere"
+        style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:normal;overflow-wrap:{wrap}"
         if column in badges:
             return f'<td style="{style}">{badge(value) if value else ""}</td>'
         if column in mono:
-            return f'<td style="{style};{MONO}">{escape(value, limit)}</td>'
-        return f'<td style="{style}">{escape(value, limit)}</td>'
+            return f'<td style="{style};{MONO}">{_html(value, limit)}</td>'
+        return f'<td style="{style}">{_html(value, limit)}</td>'
 
     head = "".join(
         f'<th style="padding:4px 10px 4px 0;border-bottom:2px solid {LINE};text-align:left;vertical-align:bottom;font-weight:600">{escape(column)}</th>'
         for column in kept
     )
     body = "".join(f'<tr style="background-color:transparent">{"".join(cell(row, column) for column in kept)}</tr>' for row in rows)
-    lines = [" | ".join(kept)] + [" | ".join(clean(row.get(column), 120) for column in kept) for row in rows]
+    lines = [" | ".join(kept)] + [" | ".join(_text(row.get(column), 120) for column in kept) for row in rows]
     show(
-        f'<table style="border-collapse:collapse;margin:4px 0;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>',
+        f'<table style="border-collapse:collapse;table-layout:auto;margin:4px 0;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>',
         "\n".join(lines),
     )
 
@@ -66,27 +78,28 @@ def card(facts, *, badges=("Severity",), limit=1500):
     style = f"padding:3px 14px 3px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top"
     rows = "".join(
         f'<tr style="background-color:transparent"><th style="{style};font-weight:600;white-space:nowrap">{escape(name)}</th>'
-        f'<td style="{style};white-space:normal;overflow-wrap:anywhere">{badge(value) if name in badges else escape(value, limit)}</td></tr>'
+        f'<td style="{style};white-space:normal;overflow-wrap:anywhere">{badge(value) if name in badges else _html(value, limit)}</td></tr>'
         for name, value in facts.items()
     )
     show(
-        f'<table style="border-collapse:collapse;margin:4px 0">{rows}</table>',
-        "\n".join(f"{name}: {clean(value, limit)}" for name, value in facts.items()),
+        f'<table style="border-collapse:collapse;table-layout:auto;margin:4px 0">{rows}</table>',
+        "\n".join(f"{name}: {_text(value, limit)}" for name, value in facts.items()),
     )
 
 
 def tree(lines):
-    """An indented tree: `lines` are (depth, marker, text, remark), the marker a severity or nothing."""
+    """An indented tree: `lines` are (depth, severity or "", text, remark, strong); what is not strong is background."""
     page, text = [], []
-    for depth, marker, words, remark in lines:
+    for depth, marker, words, remark, strong in lines:
         mark = f"{badge(marker)} " if marker in COLOURS else ""
-        strong = "font-weight:600" if marker is not None else f"color:{SOFT}"
+        weight = "font-weight:700" if strong else "font-weight:400"
+        more = f' <span style="color:{SOFT}">{_html(remark, 300)}</span>' if remark else ""
         page.append(
-            f'<div style="margin:1px 0 1px {min(depth, 12) * 22}px;padding-left:8px;border-left:2px solid {LINE};overflow-wrap:anywhere">'
-            f'{mark}<span style="{MONO};{strong}">{escape(words, 300)}</span>'
-            f'{f" <span style={chr(34)}color:{SOFT}{chr(34)}>{escape(remark, 300)}</span>" if remark else ""}</div>'
+            f'<div style="margin:2px 0 2px {min(depth, 12) * 22}px;padding-left:8px;border-left:2px solid {LINE};overflow-wrap:anywhere">'
+            f'{mark}<span style="{MONO};{weight}">{_html(words, 300)}</span>{more}</div>'
         )
-        text.append(f"{'  ' * min(depth, 12)}{f'[{marker}] ' if marker in COLOURS else ''}{clean(words, 160)}{f'  ({clean(remark, 160)})' if remark else ''}")
+        shown = f"{'  ' * min(depth, 12)}{f'[{marker}] ' if marker in COLOURS else ''}{_text(words, 160)}"
+        text.append(shown + (f"  ({_text(remark, 160)})" if remark else ""))
     show(f'<div style="text-align:left">{"".join(page)}</div>', "\n".join(text))
 
 

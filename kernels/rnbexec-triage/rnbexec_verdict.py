@@ -59,6 +59,11 @@ def escape(value, limit=600):
     return html.escape(clean(value, limit))
 
 
+def unlink(value):
+    """Text in which no address can be clicked: `hxxps://…`."""
+    return re.sub(r"(?i)\bh(?:tt|xx)p(s?)(?=://)", r"hxxp\1", str(value))
+
+
 def badge(severity):
     """A severity as a coloured word."""
     colour = COLOURS.get(severity, "#6b6f76")
@@ -104,8 +109,9 @@ def build(
     for name, value in more.items():
         made.setdefault(name, value)
     try:
-        return json.loads(json.dumps(made, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        # Numbers out of a data frame are numpy's.
+        return json.loads(json.dumps(made, allow_nan=False, default=lambda value: value.item()))
+    except (AttributeError, TypeError, ValueError) as error:
         raise VerdictError(f"not JSON: {error}") from None
 
 
@@ -126,7 +132,7 @@ def as_html(made):
         words.append(f"confidence {made['confidence']:.0%}")
     parts = []
     if made.get("title"):
-        parts.append(f'<p style="margin:0 0 6px;font-size:1.15em;font-weight:bold;overflow-wrap:anywhere">{escape(made["title"], 300)}</p>')
+        parts.append(f'<p style="margin:0 0 6px;font-size:1.15em;font-weight:bold;overflow-wrap:anywhere">{escape(unlink(made["title"]), 300)}</p>')
     parts.append(f'<p style="margin:0 0 6px">{" &nbsp; ".join(words)}</p>')
     for paragraph in re.split(r"\n\s*\n", made.get("summary", "")):
         if paragraph.strip():
@@ -149,7 +155,7 @@ def as_text(made):
     if "confidence" in made:
         rest.append(f"confidence {made['confidence']:.0%}")
     line = made["severity"] + (f" ({', '.join(rest)})" if rest else "")
-    return f"{line}: {clean(made.get('summary') or made.get('title') or 'no summary', 2000)}"
+    return f"{line}: {clean(unlink(made.get('summary') or made.get('title') or 'no summary'), 2000)}"
 
 
 def _words(name):
@@ -158,7 +164,7 @@ def _words(name):
 
 def _inline(text):
     """Of Markdown only `code`, which is where texts of the incident belong; all else is shown as it is written."""
-    parts = re.split(r"`([^`]+)`", clean(text, 4000))
+    parts = re.split(r"`([^`]+)`", clean(unlink(text), 4000))
     return "".join(
         f'<code style="overflow-wrap:anywhere">{html.escape(part)}</code>' if at % 2 else html.escape(part)
         for at, part in enumerate(parts)

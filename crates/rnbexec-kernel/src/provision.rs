@@ -19,6 +19,7 @@
 //! - An environment is keyed by all that goes into it (requirements, Python versions, platform). A change makes a new one.
 //! - A half-made one is never used; two processes that want the same one make it once (see `provision/environment.rs`).
 //! - Where every requirement is pinned by hash, nothing else can get in.
+//! - A kernel's own modules are never those of another version of it (see `provision/modules.rs`).
 //! - Looking up a finished environment starts no process and takes a few file look-ups. If its Python went away or was
 //!   upgraded, it is made again.
 //! - No installer outlives the future that runs it.
@@ -322,7 +323,7 @@ async fn in_environment_of(
         spec.dir.clone_from(&ready.dir);
         spec.env.clear();
     }
-    for (variable, value) in environment_variables(&ready.dir, false) {
+    for (variable, value) in ready.variables() {
         spec.env.entry(variable).or_insert(value);
     }
     Ok(provisioned(&ready, |_| spec))
@@ -342,6 +343,7 @@ async fn named(
     let ready = environment::provide(context, &entry.name, &requirements, progress).await?;
     Ok(provisioned(&ready, |ready| Kernelspec {
         display_name: entry.display_name.clone(),
+        env: ready.variables(),
         ..python_kernelspec(&entry.name, &ready.dir, &ready.python())
     }))
 }
@@ -415,6 +417,17 @@ fn shipped_kernelspec(kernel: &ShippedKernel) -> Result<Kernelspec, ProvisionErr
         metadata: spec["metadata"].clone(),
         ..python_kernelspec(kernel.name, Path::new(""), Path::new(""))
     })
+}
+
+impl Ready {
+    /// What its kernels are started with.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut variables = environment_variables(&self.dir, false);
+        if let Some(modules) = &self.modules {
+            variables.insert("PYTHONPATH".to_owned(), modules.display().to_string());
+        }
+        variables
+    }
 }
 
 /// What activating an environment would set, so that `!pip` and `!jupyter` in a cell mean the environment's.

@@ -50,6 +50,8 @@ pub(super) struct Ready {
     pub(super) dir: PathBuf,
     pub(super) record: Record,
     pub(super) created: bool,
+    /// The folder of the kernel's own modules, if it has any.
+    pub(super) modules: Option<PathBuf>,
 }
 
 impl Ready {
@@ -83,11 +85,22 @@ pub(super) async fn load(dir: &Path) -> Option<Ready> {
     let record: Record = serde_json::from_slice(&bytes).ok()?;
     let base = tokio::fs::canonicalize(python::interpreter(dir)).await.ok()?;
     let whole = base == record.base_python && tokio::fs::try_exists(&record.ipykernel).await.unwrap_or(false);
-    whole.then(|| Ready { dir: dir.to_owned(), record, created: false })
+    whole.then(|| Ready { dir: dir.to_owned(), record, created: false, modules: None })
 }
 
-/// The environment for these requirements: reused if it is whole, else made.
+/// The environment for these requirements, with the kernel's own modules: reused if it is whole, else made.
 pub(super) async fn provide(
+    context: &ProvisionContext,
+    name: &str,
+    requirements: &Requirements,
+    progress: &mut ProgressSink<'_>,
+) -> Result<Ready, ProvisionError> {
+    let ready = whole(context, name, requirements, progress).await?;
+    let modules = modules::provide(&ready.dir, &requirements.modules).await?;
+    Ok(Ready { modules, ..ready })
+}
+
+async fn whole(
     context: &ProvisionContext,
     name: &str,
     requirements: &Requirements,
@@ -160,10 +173,6 @@ async fn make(
     let base_python = tokio::fs::canonicalize(&python)
         .await
         .map_err(|source| ProvisionError::io("read", &python, source))?;
-    // The package is `<site-packages>/ipykernel/__init__.py`.
-    if let Some(packages_dir) = ipykernel.parent().and_then(Path::parent) {
-        modules::write(packages_dir, &requirements.modules).await?;
-    }
     let record = Record {
         name: name.to_owned(),
         fingerprint: requirements.fingerprint(context.python.as_deref()),
@@ -176,7 +185,7 @@ async fn make(
     let json = serde_json::to_vec_pretty(&record).expect("a record of texts is JSON");
     write_atomically(&record_path(dir), &json).await?;
     progress(Progress::Ready { environment: dir.to_owned(), packages: record.packages.len() });
-    Ok(Ready { dir: dir.to_owned(), record, created: true })
+    Ok(Ready { dir: dir.to_owned(), record, created: true, modules: None })
 }
 
 /// uv where it is on the path, else the venv module of a fitting Python.

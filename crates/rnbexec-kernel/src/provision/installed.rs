@@ -18,7 +18,7 @@ use super::modules::Modules;
 use super::requirements::Requirements;
 use super::script::ScriptMetadata;
 use super::shipped::shipped;
-use super::{ProgressSink, ProvisionContext, environment_variables};
+use super::{ProgressSink, ProvisionContext};
 
 /// What to install, and under which name.
 #[derive(Debug, Clone)]
@@ -239,7 +239,7 @@ fn kernel_json(entry: &Entry, ready: &Ready) -> serde_json::Value {
         "display_name": entry.display_name,
         "language": "python",
         "interrupt_mode": "signal",
-        "env": environment_variables(&ready.dir, false),
+        "env": ready.variables(),
         "metadata": {"debugger": true, "rnbexec": {"installed": entry.name, "environment": ready.dir}},
     })
 }

@@ -1,12 +1,16 @@
-//! A kernel's own Python modules: small files beside its `kernel.json`, put into its environment.
+//! A kernel's own Python modules: small files beside its `kernel.json` that its notebooks import by name.
 //!
-//! A kernelspec names them by its metadata, `{"rnbexec": {"modules": ["helper.py"]}}`. They lie in its folder, and a
-//! notebook on that kernel imports them by name. They belong to what identifies the environment, as its requirements do.
+//! A kernelspec names them by its metadata, `{"rnbexec": {"modules": ["helper.py"]}}`. They are copied to
+//! `<environment>/rnbexec-modules/<digest>/`, which is the kernel's `PYTHONPATH`. So a changed module takes no new environment,
+//! which may be hundreds of megabytes, and a kernel that runs keeps those it began with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::error::ProvisionError;
 use crate::kernelspec::Kernelspec;
@@ -43,13 +47,52 @@ pub(super) async fn read(spec: &Kernelspec) -> Result<Modules, ProvisionError> {
     Ok(modules)
 }
 
-/// Writes them where the environment's packages lie.
-pub(super) async fn write(packages: &Path, modules: &Modules) -> Result<(), ProvisionError> {
+/// The folder with these modules in the environment at `environment`; written if it is not there. `None` if there are none.
+pub(super) async fn provide(
+    environment: &Path,
+    modules: &Modules,
+) -> Result<Option<PathBuf>, ProvisionError> {
+    if modules.is_empty() {
+        return Ok(None);
+    }
+    let all = environment.join("rnbexec-modules");
+    let dir = all.join(digest(modules));
+    if tokio::fs::try_exists(&dir).await.unwrap_or(false) {
+        return Ok(Some(dir));
+    }
+    // Written aside and renamed: whoever sees the folder sees all of it.
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let staged = all.join(format!("{}-{}.tmp", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
+    tokio::fs::create_dir_all(&staged)
+        .await
+        .map_err(|source| ProvisionError::io("create", &staged, source))?;
     for (name, text) in modules {
-        let path = packages.join(name);
+        let path = staged.join(name);
         tokio::fs::write(&path, text).await.map_err(|source| ProvisionError::io("write", &path, source))?;
     }
-    Ok(())
+    match tokio::fs::rename(&staged, &dir).await {
+        Ok(()) => Ok(Some(dir)),
+        // Another process was faster; its copy is the same.
+        Err(_) if tokio::fs::try_exists(&dir).await.unwrap_or(false) => {
+            tokio::fs::remove_dir_all(&staged)
+                .await
+                .map_err(|source| ProvisionError::io("remove", &staged, source))?;
+            Ok(Some(dir))
+        }
+        Err(source) => Err(ProvisionError::io("create", &dir, source)),
+    }
+}
+
+fn digest(modules: &Modules) -> String {
+    let mut hash = Sha256::new();
+    for text in modules.iter().flat_map(|(name, source)| [name, source]) {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes all text");
+        hex
+    })
 }
 
 /// A plain file name that Python can import, so that it neither leaves the folder nor hides in it.

@@ -26,7 +26,7 @@ pub(super) struct Requirements {
     pub(super) text: String,
     /// The Python versions it is for; `None`: whatever the locked ipykernel runs on.
     pub(super) requires_python: Option<VersionSpecifiers>,
-    /// Files of the kernel's own that are importable in it.
+    /// Files of the kernel's own that are importable in it. They do not identify the environment.
     pub(super) modules: Modules,
 }
 
@@ -96,10 +96,6 @@ impl Requirements {
         field(base.map(|base| base.as_os_str().as_encoded_bytes()).unwrap_or_default());
         for line in logical_lines(&self.text) {
             field(line.as_bytes());
-        }
-        for (name, source) in &self.modules {
-            field(name.as_bytes());
-            field(source.as_bytes());
         }
         hash.finalize().iter().take(6).fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a String takes all text");
@@ -211,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_differs_by_requirement_python_interpreter_and_module() {
+    fn a_fingerprint_differs_by_requirement_python_and_interpreter() {
         let script = |python: Option<&str>| {
             Requirements::from_script(&ScriptMetadata {
                 dependencies: vec!["rich".into()],
@@ -224,8 +220,6 @@ mod tests {
             script(Some(">=3.11")).fingerprint(None),
             script(Some(">=3.12")).fingerprint(None),
             file("attrs\n").fingerprint(None),
-            file("attrs\n").with_modules([("a.py".into(), "1".into())].into()).fingerprint(None),
-            file("attrs\n").with_modules([("a.py".into(), "2".into())].into()).fingerprint(None),
         ];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     }

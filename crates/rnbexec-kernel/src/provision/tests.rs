@@ -162,8 +162,7 @@ mod with_a_fake_python {
     fn machine(dir: &Path, pip: &str) -> ProvisionContext {
         let bin = dir.join("bin");
         std::fs::create_dir_all(&bin).unwrap();
-        let package = dir.join("site/ipykernel/__init__.py");
-        std::fs::create_dir_all(package.parent().unwrap()).unwrap();
+        let package = dir.join("ipykernel.py");
         std::fs::write(&package, "").unwrap();
         let script = format!(
             "if [ \"$1\" = -c ]; then echo '{{\"version\":\"3.11.7\",\"prefix\":\"/p\",\"ipykernel\":\"{}\",\
@@ -206,7 +205,7 @@ mod with_a_fake_python {
     }
 
     #[tokio::test]
-    async fn a_kernels_own_modules_lie_in_its_environment_and_changing_one_makes_another() {
+    async fn a_kernels_own_modules_are_on_its_path_and_a_changed_one_takes_no_new_environment() {
         let dir = tempfile::tempdir().unwrap();
         let context = machine(dir.path(), "");
         let folder = dir.path().join("k");
@@ -214,22 +213,24 @@ mod with_a_fake_python {
         let json = r#"{"argv": ["python"], "metadata": {"rnbexec": {"requirements": "r.txt", "modules": ["helper.py"]}}}"#;
         std::fs::write(folder.join("kernel.json"), json).unwrap();
         std::fs::write(folder.join("r.txt"), "rich\n").unwrap();
-        let mut made = Vec::new();
-        for source in ["x = 1", "x = 2"] {
+        let facts = || NotebookFacts {
+            kernelspec: Some(Kernelspec::read("k", &folder).unwrap()),
+            ..NotebookFacts::default()
+        };
+        let mut paths = Vec::new();
+        for (source, new) in [("x = 1", true), ("x = 2", false), ("x = 1", false)] {
             std::fs::write(folder.join("helper.py"), source).unwrap();
-            let spec = Kernelspec::read("k", &folder).unwrap();
-            let facts = NotebookFacts { kernelspec: Some(spec), ..NotebookFacts::default() };
-            let environment = resolve_default(&context, &facts, &mut |_| {}).await.unwrap().unwrap();
-            assert!(environment.created);
-            assert_eq!(std::fs::read_to_string(dir.path().join("site/helper.py")).unwrap(), source);
-            made.push(environment.prefix);
+            let environment = resolve_default(&context, &facts(), &mut |_| {}).await.unwrap().unwrap();
+            assert_eq!(environment.created, new);
+            let path = PathBuf::from(&environment.kernelspec.env["PYTHONPATH"]);
+            assert!(path.starts_with(&environment.prefix), "{}", path.display());
+            assert_eq!(std::fs::read_to_string(path.join("helper.py")).unwrap(), source);
+            paths.push(path);
         }
-        assert_ne!(made[0], made[1]);
+        assert!(paths[0] != paths[1] && paths[0] == paths[2] && paths[0].exists());
 
         std::fs::remove_file(folder.join("helper.py")).unwrap();
-        let spec = Kernelspec::read("k", &folder).unwrap();
-        let facts = NotebookFacts { kernelspec: Some(spec), ..NotebookFacts::default() };
-        let error = resolve_default(&context, &facts, &mut |_| {}).await.unwrap_err();
+        let error = resolve_default(&context, &facts(), &mut |_| {}).await.unwrap_err();
         assert!(error.to_string().contains("helper.py"), "{error}");
     }
 
@@ -366,10 +367,10 @@ mod with_a_fake_python {
     async fn a_given_environment_without_ipykernel_is_refused_with_the_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let context = machine(dir.path(), "");
-        std::fs::remove_file(dir.path().join("site/ipykernel/__init__.py")).unwrap();
+        std::fs::remove_file(dir.path().join("ipykernel.py")).unwrap();
         let python = dir.path().join("bin/python3");
         let script = std::fs::read_to_string(&python).unwrap();
-        let package = format!("\"{}\"", dir.path().join("site/ipykernel/__init__.py").display());
+        let package = format!("\"{}\"", dir.path().join("ipykernel.py").display());
         write_program(&python, &script.replace(&package, "null"));
         let error = resolve_env(&context, EnvRequest::Path(python), &mut |_| {}).await.unwrap_err();
         assert!(matches!(error, ProvisionError::NoIpykernel { .. }), "{error:?}");
