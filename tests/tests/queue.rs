@@ -210,3 +210,203 @@ async fn a_token_lets_in_over_tls() {
     assert_eq!(queue.set_aside(&message, &queue.poison().unwrap()).await.unwrap(), Lease::Held);
     assert_eq!(identity.asked().len(), 1, "a token is kept");
 }
+
+/// The queue as the manager uses it.
+mod source {
+    use rnbexec_azure::sentinel::IncidentRef;
+    use rnbexec_manager::source::queue::{QueueSettings, QueueSource};
+    use rnbexec_manager::source::{Arrival, Ask, Batch, Delivery, IncidentSource, Lease};
+
+    use super::*;
+
+    const SETTINGS: QueueSettings =
+        QueueSettings { visibility: HOUR, visibility_without_renewal: HOUR, deliveries: 2 };
+
+    fn source(queue: &Queue, settings: QueueSettings) -> QueueSource {
+        QueueSource::new(queue.beside(queue.name()).unwrap(), queue.poison().unwrap(), settings)
+    }
+
+    async fn ask(source: &QueueSource, room: usize) -> Batch {
+        source.pending(Ask { room, watermark: None }).await.unwrap()
+    }
+
+    /// Everything that comes until there is nothing more.
+    async fn all(source: &QueueSource, room: usize) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        loop {
+            let batch = ask(source, room).await;
+            arrivals.extend(batch.arrivals);
+            if batch.exhausted {
+                return arrivals;
+            }
+        }
+    }
+
+    /// The message that comes next, within a deadline: a lease ends by the server's clock.
+    async fn arrival(source: &QueueSource) -> Delivery {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(arrival) = ask(source, 1).await.arrivals.pop() {
+                return arrival.delivery.unwrap();
+            }
+            assert!(Instant::now() < deadline, "no message came");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_messages_are_taken_than_there_is_room() {
+        let server = Server::plain_azurite();
+        let queue = queue(&server).await;
+        for number in 0..7 {
+            queue.put(&number.to_string(), Keep::Forever).await.unwrap();
+        }
+        let (ours, theirs) = (source(&queue, SETTINGS), source(&queue, SETTINGS));
+        assert!(ask(&ours, 0).await.arrivals.is_empty());
+        assert_eq!(
+            ask(&ours, 3).await.arrivals.len(),
+            1,
+            "the first one tells whether leases can be renewed"
+        );
+        assert_eq!(ask(&ours, 3).await.arrivals.len(), 3);
+        let rest: Vec<_> = all(&theirs, 32).await.into_iter().map(|arrival| arrival.reference).collect();
+        assert_eq!(rest, [4, 5, 6].map(IncidentRef::Number));
+        assert_eq!(queue.length().await.unwrap(), 7, "leased is not gone");
+    }
+
+    #[tokio::test]
+    async fn a_message_is_gone_when_everything_is_done_and_not_before() {
+        let server = Server::plain_azurite();
+        let queue = queue(&server).await;
+        queue.put("116294", Keep::Forever).await.unwrap();
+        let source = source(&queue, SETTINGS);
+        let mut delivery = arrival(&source).await;
+        assert_eq!(source.renew(&mut delivery).await.unwrap(), Lease::Held);
+        assert_eq!(queue.length().await.unwrap(), 1);
+        source.acknowledge(&delivery).await.unwrap();
+        assert_eq!(queue.length().await.unwrap(), 0);
+        source.acknowledge(&delivery).await.unwrap();
+        assert_eq!(source.renew(&mut delivery).await.unwrap(), Lease::Lost);
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_worker_died_goes_to_another_and_is_lost_to_the_first() {
+        let server = Server::plain_azurite();
+        let queue = queue(&server).await;
+        queue.put("116294", Keep::Forever).await.unwrap();
+        let (dying, living) =
+            (source(&queue, QueueSettings { visibility: SECOND, ..SETTINGS }), source(&queue, SETTINGS));
+        let mut lost = arrival(&dying).await;
+        let taken = arrival(&living).await;
+        assert_eq!(
+            (taken.message_id.as_str(), taken.count, taken.too_often),
+            (lost.message_id.as_str(), 2, false)
+        );
+        assert_eq!(dying.renew(&mut lost).await.unwrap(), Lease::Lost);
+        // What the first still does about it does the second no harm.
+        dying.acknowledge(&lost).await.unwrap();
+        dying.release(&lost, Duration::ZERO).await.unwrap();
+        dying.park(&lost, "it was given up").await.unwrap();
+        assert_eq!(queue.length().await.unwrap(), 1);
+        assert_eq!(queue.poison().unwrap().length().await.unwrap_err().kind(), &AzureErrorKind::NotFound);
+        living.acknowledge(&taken).await.unwrap();
+        assert_eq!(queue.length().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_too_often_is_marked_and_parked_with_its_text() {
+        let server = Server::plain_azurite();
+        let queue = queue(&server).await;
+        let text = BASE64_STANDARD.encode("116294");
+        queue.put(&text, Keep::Forever).await.unwrap();
+        let source = source(&queue, SETTINGS);
+        for count in 1..=2 {
+            let delivery = arrival(&source).await;
+            assert_eq!((delivery.count, delivery.too_often), (count, false));
+            source.release(&delivery, Duration::ZERO).await.unwrap();
+        }
+        let delivery = arrival(&source).await;
+        assert!(delivery.too_often);
+        source.park(&delivery, "the notebook fails each time").await.unwrap();
+        source.park(&delivery, "the notebook fails each time").await.unwrap();
+        assert_eq!(queue.length().await.unwrap(), 0);
+        let poison = queue.poison().unwrap();
+        assert_eq!(poison.length().await.unwrap(), 1);
+        assert_eq!(one(&poison, HOUR).await.text, text);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_incident_goes_to_the_poison_queue_and_holds_up_nothing() {
+        let server = Server::plain_azurite();
+        let queue = queue(&server).await;
+        for text in ["no incident \u{202e}", "116294", "{}"] {
+            queue.put(text, Keep::Forever).await.unwrap();
+        }
+        let source = source(&queue, SETTINGS);
+        let first = ask(&source, 8).await;
+        assert!(first.arrivals.is_empty() && !first.exhausted);
+        let second = ask(&source, 8).await;
+        assert_eq!(
+            second.arrivals.iter().map(|arrival| &arrival.reference).collect::<Vec<_>>(),
+            [&IncidentRef::Number(116_294)]
+        );
+        assert!(ask(&source, 8).await.exhausted);
+        assert!(first.rejected[0].what.contains("of the queue incidents"), "{first:?}");
+        assert!(first.rejected[0].reason.contains("but got \"no incident \u{fffd}\""), "{first:?}");
+        assert_eq!(second.rejected.len(), 1);
+        assert_eq!(queue.poison().unwrap().length().await.unwrap(), 2);
+        assert_eq!(queue.length().await.unwrap(), 1);
+    }
+
+    /// Azurite knows no roles: this server gives messages and lets them be deleted, and no more.
+    fn processor() -> servers::Http {
+        let mut left = vec!["3", "2", "1"];
+        servers::Http::serve(move |asked| match asked.method.as_str() {
+            "GET" => {
+                let messages: String = left
+                    .pop()
+                    .map(|text| {
+                        format!(
+                            "<QueueMessage><MessageId>id-{text}</MessageId><PopReceipt>a+/=</PopReceipt>\
+                             <DequeueCount>1</DequeueCount><MessageText>{text}</MessageText></QueueMessage>"
+                        )
+                    })
+                    .unwrap_or_default();
+                Answer::ok(format!("<QueueMessagesList>{messages}</QueueMessagesList>"))
+            }
+            "DELETE" => Answer::status(204),
+            _ => Answer::status(403).with("x-ms-error-code", "AuthorizationPermissionMismatch"),
+        })
+    }
+
+    #[tokio::test]
+    async fn without_the_right_to_renew_messages_are_leased_for_long() {
+        let server = processor();
+        let settings = StorageSettings::of_account("acct").with_key(BASE64_STANDARD.encode("key"));
+        let client = client(&[], &HttpSettings::default());
+        let queue = Queue::at(&client, &settings, &format!("{}/acct/incidents", server.url())).unwrap();
+        let settings = QueueSettings { visibility: Duration::from_mins(5), ..SETTINGS };
+        let source = source(&queue, settings);
+        let mut deliveries = Vec::new();
+        for _ in 0..2 {
+            deliveries.push(arrival(&source).await);
+        }
+        for delivery in &mut deliveries {
+            assert!(delivery.renew_every > Duration::from_mins(5));
+            assert_eq!(source.renew(delivery).await.unwrap(), Lease::Held);
+        }
+        source.acknowledge(&deliveries[0]).await.unwrap();
+        source.release(&deliveries[1], Duration::ZERO).await.unwrap();
+        let asked: Vec<_> =
+            server.asked().iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect();
+        assert_eq!(
+            asked,
+            [
+                "GET /acct/incidents/messages?numofmessages=1&visibilitytimeout=3600",
+                "PUT /acct/incidents/messages/id-1?popreceipt=a%2B%2F%3D&visibilitytimeout=300",
+                "GET /acct/incidents/messages?numofmessages=1&visibilitytimeout=3600",
+                "DELETE /acct/incidents/messages/id-1?popreceipt=a%2B%2F%3D",
+            ]
+        );
+    }
+}
