@@ -306,7 +306,11 @@ impl BlobFolder {
         let path: Vec<&str> = file.iter().map(Segment::as_str).collect();
         let link = match &self.shown {
             Some(shown) => format!("{}/{}", shown.trim_end_matches('/'), link::encoded_path(&path.join("/"))),
-            None => location.to_string(),
+            // The location itself may hold a signature.
+            None => match &location {
+                Location::AzureBlob(at) => format!("az://{}/{}", at.container, at.blob),
+                other => other.to_string(),
+            },
         };
         Spot { link, destination: Destination::Store(location) }
     }

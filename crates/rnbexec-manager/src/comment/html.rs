@@ -15,7 +15,11 @@ pub(super) fn escape(text: &str) -> String {
             | '{' | '}' | '$' | '^' | '@' => true,
             // Lists and underlines, at the beginning of a line.
             '-' | '+' | '=' => before.is_empty(),
-            '.' | ')' if !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit()) => true,
+            '.' | ')'
+                if is_number(before) && (after.is_empty() || after.starts_with(char::is_whitespace)) =>
+            {
+                true
+            }
             // Addresses become links by themselves.
             ':' => after.starts_with("//"),
             '.' => ends_with_www(before),
@@ -28,6 +32,10 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn ends_with_www(text: &str) -> bool {

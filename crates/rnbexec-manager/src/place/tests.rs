@@ -99,7 +99,10 @@ fn another_studio_and_a_template_of_the_settings_make_the_link_they_say() {
 fn a_file_is_named_after_what_the_template_says() {
     let at = |file: &str| place(&share("Users", "long", file).unwrap()).notebook.destination.to_string();
     assert_eq!(at("{incident_number}.ipynb"), "Users/42.ipynb");
-    assert_eq!(at("{date}/{route}/{run_key}.ipynb"), "Users/2026-11-22/mail/0123456789abcdef0123456789abcdef.ipynb");
+    assert_eq!(
+        at("{date}/{route}/{run_key}.ipynb"),
+        "Users/2026-11-22/mail/0123456789abcdef0123456789abcdef.ipynb"
+    );
 }
 
 #[test]
@@ -123,13 +126,20 @@ fn nothing_of_an_incident_leads_out_of_its_folder() {
         raw["name"] = json!(name);
         let at = places.of(&Incident::from(raw.clone()), &run(), None);
         assert!(
-            at.as_ref().map_or(true, |place| place.notebook.destination.to_string().starts_with("Users/TriageNbs/default/")),
+            at.as_ref().map_or(true, |place| place
+                .notebook
+                .destination
+                .to_string()
+                .starts_with("Users/TriageNbs/default/")),
             "{name}: {at:?}"
         );
         assert!(!format!("{at:?}").contains("Users/TriageNbs/default/.."), "{name}");
     }
     for route in ["..", "a/b", "a\\b", "", "con"] {
-        assert!(matches!(places.of(&incident(), &run(), Some(route)), Err(PlaceError::Segment { .. })), "{route}");
+        assert!(
+            matches!(places.of(&incident(), &run(), Some(route)), Err(PlaceError::Segment { .. })),
+            "{route}"
+        );
     }
 }
 
@@ -148,7 +158,8 @@ fn an_incident_without_what_its_file_is_named_after_is_told_so() {
 
 #[test]
 fn a_folder_of_this_machine_is_a_path_and_the_path_is_the_link() {
-    let places = Places::new(Target::Folder(PathBuf::from("/out dir")), "{date}/{incident_id}.ipynb").unwrap();
+    let places =
+        Places::new(Target::Folder(PathBuf::from("/out dir")), "{date}/{incident_id}.ipynb").unwrap();
     let place = place(&places);
     let path = format!("/out dir/2026-11-22/{GUID}.ipynb");
     assert_eq!(place.notebook.link, path);
@@ -170,10 +181,19 @@ fn a_folder_of_blob_storage_is_read_in_every_spelling() {
         "abfss://triage@acct.dfs.core.windows.net/a b",
     ] {
         let place = blob(folder);
-        assert_eq!(place.notebook.link, format!("https://acct.blob.core.windows.net/triage/a%20b/{GUID}.ipynb"), "{folder}");
-        let Destination::Store(Location::AzureBlob(at)) = &place.notebook.destination else { panic!("{place:?}") };
+        assert_eq!(
+            place.notebook.link,
+            format!("https://acct.blob.core.windows.net/triage/a%20b/{GUID}.ipynb"),
+            "{folder}"
+        );
+        let Destination::Store(Location::AzureBlob(at)) = &place.notebook.destination else {
+            panic!("{place:?}")
+        };
         assert_eq!(at.host.as_deref(), Some("acct.blob.core.windows.net"));
-        assert_eq!((at.container.as_str(), at.blob.as_str()), ("triage", format!("a b/{GUID}.ipynb").as_str()));
+        assert_eq!(
+            (at.container.as_str(), at.blob.as_str()),
+            ("triage", format!("a b/{GUID}.ipynb").as_str())
+        );
     }
 }
 
@@ -198,12 +218,22 @@ fn a_signature_is_used_and_shows_neither_in_the_link_nor_in_the_log() {
         assert!(!shown.contains("hunter2") && !place.notebook.link.contains("sig="), "{shown}");
     }
     let error = BlobFolder::parse("s3://bucket/x?sig=hunter2").unwrap_err().to_string();
-    assert!(error.starts_with("\"s3://bucket/x\" is no folder of Blob Storage") && !error.contains("hunter2"), "{error}");
+    assert!(
+        error.starts_with("\"s3://bucket/x\" is no folder of Blob Storage") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_is_no_folder_of_blob_storage_is_refused() {
-    for folder in ["/local", "https://acct.blob.core.windows.net", "http://127.0.0.1:10000/acct", "gs://b/k", "nope://x", ""] {
+    for folder in [
+        "/local",
+        "https://acct.blob.core.windows.net",
+        "http://127.0.0.1:10000/acct",
+        "gs://b/k",
+        "nope://x",
+        "",
+    ] {
         assert!(matches!(BlobFolder::parse(folder), Err(PlaceError::Blob { .. })), "{folder}");
     }
 }

@@ -40,8 +40,10 @@ fn every_pair_of_severities_under_every_policy_and_status() {
                     };
                     let policy = Policy { severity: policy, ..Policy::default() };
                     let decision = decide(&policy, &verdict(found), &incident(now.as_str(), status));
-                    let expected =
-                        wanted.map(|severity| IncidentChange { severity: Some(severity), ..IncidentChange::default() });
+                    let expected = wanted.map(|severity| IncidentChange {
+                        severity: Some(severity),
+                        ..IncidentChange::default()
+                    });
                     assert_eq!(decision.change, expected, "{found} over {now}, {status}, {policy:?}");
                     let silent = status != "Closed" && (wanted.is_some() || found == now);
                     assert_eq!(decision.withheld.is_empty(), silent, "{:?}", decision.withheld);
@@ -107,7 +109,10 @@ fn a_closed_or_merged_incident_is_left_alone_under_every_policy() {
 fn a_severity_that_nobody_knows_is_not_overwritten() {
     let decision = decide(&everything(), &verdict(Severity::High), &incident("Catastrophic", "New"));
     assert_eq!(decision.change.as_ref().unwrap().severity, None);
-    assert!(told(&decision).contains(&"severity High: the incident's severity \"Catastrophic\" is not known".to_owned()));
+    assert!(
+        told(&decision)
+            .contains(&"severity High: the incident's severity \"Catastrophic\" is not known".to_owned())
+    );
 }
 
 #[test]
@@ -128,7 +133,11 @@ fn closing_takes_a_benign_classification_with_a_reason_that_sentinel_accepts() {
         (Class::FalsePositive, Some(InaccurateData), Ok(InaccurateData)),
         (Class::BenignPositive, Some(SuspiciousButExpected), Ok(SuspiciousButExpected)),
         (Class::BenignPositive, None, Ok(SuspiciousButExpected)),
-        (Class::FalsePositive, None, Err("it comes with no reason; Sentinel takes IncorrectAlertLogic or InaccurateData")),
+        (
+            Class::FalsePositive,
+            None,
+            Err("it comes with no reason; Sentinel takes IncorrectAlertLogic or InaccurateData"),
+        ),
         (
             Class::BenignPositive,
             Some(SuspiciousActivity),
@@ -165,7 +174,9 @@ fn a_classification_is_withheld_while_the_incident_stays_open_because_sentinel_h
     assert_eq!(decision.change, None);
     assert_eq!(
         told(&decision),
-        ["classification FalsePositive: Sentinel classifies closed incidents only, and the policy closes none"]
+        [
+            "classification FalsePositive: Sentinel classifies closed incidents only, and the policy closes none"
+        ]
     );
 }
 
@@ -196,7 +207,8 @@ fn labels_are_added_and_those_that_are_there_or_unfit_are_not() {
 fn an_incident_is_given_no_more_labels_than_people_can_read() {
     let labels = (0..60).map(|number| format!("l{number}")).collect();
     let found = Verdict { labels, ..verdict(Severity::Low) };
-    let policy = Policy { labels: LabelPolicy { from_verdict: true, always: Vec::new() }, ..Policy::default() };
+    let policy =
+        Policy { labels: LabelPolicy { from_verdict: true, always: Vec::new() }, ..Policy::default() };
     let decision = decide(&policy, &found, &incident("Low", "New"));
     assert_eq!(decision.change.unwrap().add_labels.len(), MOST_LABELS - 1);
     assert_eq!(decision.withheld.len(), 11);
@@ -204,7 +216,8 @@ fn an_incident_is_given_no_more_labels_than_people_can_read() {
 
 #[test]
 fn tasks_are_added_where_the_policy_says_so_and_are_safe_to_show() {
-    let tasks = vec![Task { title: "Look".to_owned(), description: "See <script>x</script> **now**".to_owned() }];
+    let tasks =
+        vec![Task { title: "Look".to_owned(), description: "See <script>x</script> **now**".to_owned() }];
     let found = Verdict { tasks, ..verdict(Severity::Low) };
     let policy = Policy { tasks: true, ..Policy::default() };
     let decision = decide(&policy, &found, &incident("Low", "New"));
@@ -221,7 +234,9 @@ fn the_id_of_a_task_follows_from_the_run_and_the_task() {
     let task = |title: &str| Task { title: title.to_owned(), description: String::new() };
     let id = task_id(&run(1), 0, &task("a"));
     assert_eq!(id, task_id(&run(1), 0, &task("a")));
-    for other in [task_id(&run(2), 0, &task("a")), task_id(&run(1), 1, &task("a")), task_id(&run(1), 0, &task("b"))] {
+    for other in
+        [task_id(&run(2), 0, &task("a")), task_id(&run(1), 1, &task("a")), task_id(&run(1), 0, &task("b"))]
+    {
         assert_ne!(id, other);
     }
 }

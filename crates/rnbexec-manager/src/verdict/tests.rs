@@ -80,7 +80,11 @@ fn unknown_keys_and_nulls_are_as_good_as_absent() {
 #[test]
 fn what_is_wrong_is_named_by_its_path() {
     for (pointer, value, expected) in [
-        ("/severity", json!("Critical"), "severity: \"Critical\" is no severity; there are High, Medium, Low and Informational"),
+        (
+            "/severity",
+            json!("Critical"),
+            "severity: \"Critical\" is no severity; there are High, Medium, Low and Informational",
+        ),
         ("/severity", json!(3), "severity: a number where a text belongs"),
         ("/version", json!(2), "version: 2 is not known; 1 is"),
         ("/confidence", json!(1.5), "confidence: 1.5 is not between 0 and 1"),
@@ -96,7 +100,11 @@ fn what_is_wrong_is_named_by_its_path() {
         ("/labels/0", json!(1), "labels[0]: a number where a text belongs"),
         ("/tasks/1/title", json!(" \t"), "tasks[1].title: blank"),
         ("/tasks/1", json!("Look"), "tasks[1]: a text where an object belongs"),
-        ("/evidence/0/severity", json!("bad"), "evidence[0].severity: \"bad\" is no severity; there are High, Medium, Low and Informational"),
+        (
+            "/evidence/0/severity",
+            json!("bad"),
+            "evidence[0].severity: \"bad\" is no severity; there are High, Medium, Low and Informational",
+        ),
     ] {
         let mut verdict = whole();
         *verdict.pointer_mut(pointer).unwrap() = value;
@@ -173,7 +181,7 @@ fn odd() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_parser_takes_what_the_schema_allows_and_nothing_else(
@@ -266,7 +274,11 @@ fn a_verdict_that_is_not_sure_enough_is_no_finding() {
     let rules = JudgeRules { minimum_confidence: 0.6, ..JudgeRules::default() };
     for (confidence, finding) in [(json!(0.5), false), (json!(0.6), true), (Value::Null, true)] {
         let cells = [("", displayed(json!({"severity": "High", "confidence": confidence})))];
-        assert_eq!(matches!(judge(&notebook(&cells), &rules), Judgement::Finding(_)), finding, "{confidence}");
+        assert_eq!(
+            matches!(judge(&notebook(&cells), &rules), Judgement::Finding(_)),
+            finding,
+            "{confidence}"
+        );
     }
 }
 
@@ -296,7 +308,10 @@ fn one_verdict_that_cannot_be_read_makes_the_triage_unclear() {
         ("output", displayed(json!({"severity": "Low"}))),
     ]);
     let Judgement::Unclear { problem } = judgement else { panic!("{judgement:?}") };
-    assert!(problem.starts_with("the verdict that cell 1 displays cannot be read: severity: \"Worst\""), "{problem}");
+    assert!(
+        problem.starts_with("the verdict that cell 1 displays cannot be read: severity: \"Worst\""),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -62,3 +62,20 @@ fn odd_members_can_be_read_and_replaced() {
     odd.set_source("b");
     assert_eq!((odd.outputs().len(), odd.execution_count(), &*odd.source()), (1, Some(3), "b"));
 }
+
+#[test]
+fn everything_that_a_notebook_says_can_be_changed_and_nothing_that_makes_it_a_notebook() {
+    let json = br#"{"nbformat": 4, "nbformat_minor": 5, "metadata": {"a": 1}, "own": 2, "cells": [
+        {"cell_type": "code", "id": "c", "metadata": {}, "source": "s", "execution_count": 1, "outputs": []},
+        {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "t", "attachments": {}}]}"#;
+    let mut notebook = Notebook::parse(json, &mut || unreachable!("the cells have ids")).unwrap().notebook;
+    assert_eq!(notebook.contents_mut().count(), 2 + 4 + 3);
+    for value in notebook.contents_mut().filter(|value| value.is_string()) {
+        *value = Json::from("changed");
+    }
+    let told: Vec<_> = notebook.cells().iter().map(|cell| (cell.id(), cell.cell_type(), cell.source())).collect();
+    assert_eq!(
+        told,
+        [("c", CellType::Code, "changed".into()), ("m", CellType::Markdown, "changed".into())]
+    );
+}
