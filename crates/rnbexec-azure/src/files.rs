@@ -13,7 +13,6 @@ mod path;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use azure_core::http::headers::HeaderName;
 use azure_core::http::{Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, Url};
 use azure_core::time::{OffsetDateTime, to_rfc7231};
 use bytes::Bytes;
@@ -31,8 +30,6 @@ const VERSION: &str = "2022-11-02";
 
 /// The service takes no more at once.
 const RANGE: usize = 4 * 1024 * 1024;
-
-const CONTENT_LENGTH: HeaderName = HeaderName::from_static("content-length");
 
 /// One share. Making it costs nothing; a connection and a token come with first use.
 pub struct Files {
@@ -174,23 +171,23 @@ impl Files {
             ..Asking::default()
         };
         let answer = self.ask(Method::Put, path.segments(), &[("comp", "rename")], asking).await?;
-        match u16::from(answer.status()) {
-            200 => self.has_arrived(path, content.len()).await,
-            // An emulator that does not know `comp=rename` may take it for the making of a file.
-            status @ (201..=299 | 400 | 404 | 405 | 501) => Ok(Renamed::No(status)),
+        // A service that knows nothing of `comp=rename` may say yes to it, and one that renamed says no when it is asked again
+        // because its first answer was lost. The part tells: nobody else knows its name.
+        let status = u16::from(answer.status());
+        match (status, self.is_there(part).await?) {
+            (200, Some(false) | None) | (404, Some(false)) => Ok(Renamed::Yes),
+            (200..=299 | 400 | 404 | 405 | 501, _) => Ok(Renamed::No(status)),
             _ => Err(AzureError::refused(&answer)),
         }
     }
 
-    /// A service that knows nothing of `comp=rename` may say yes to it; so the file is looked at.
-    async fn has_arrived(&self, path: &FilePath, length: usize) -> Result<Renamed, AzureError> {
+    /// `None` if the service does not say.
+    async fn is_there(&self, path: &FilePath) -> Result<Option<bool>, AzureError> {
         let answer = self.ask(Method::Head, path.segments(), &[], Asking::default()).await?;
-        let status = answer.status();
-        let said = answer.headers().get_optional_str(&CONTENT_LENGTH).and_then(|text| text.parse().ok());
-        Ok(if status.is_success() && said.is_none_or(|said: usize| said == length) {
-            Renamed::Yes
-        } else {
-            Renamed::No(status.into())
+        Ok(match u16::from(answer.status()) {
+            200..=299 => Some(true),
+            404 => Some(false),
+            _ => None,
         })
     }
 
@@ -346,7 +343,7 @@ impl FileService {
             request.insert_header(name, value);
         }
         if method == Method::Put {
-            request.insert_header(CONTENT_LENGTH, asking.body.len().to_string());
+            request.insert_header("content-length", asking.body.len().to_string());
             request.set_body(asking.body);
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };

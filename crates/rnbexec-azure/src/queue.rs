@@ -143,7 +143,8 @@ impl Queue {
     }
 
     /// Leases up to `most` messages (at most [`MOST_MESSAGES`]) for `visibility`: whole seconds, from one second to
-    /// [`LONGEST_VISIBILITY`]. None are there if the list is empty.
+    /// [`LONGEST_VISIBILITY`]. None are there if the list is empty. Messages whose answer is lost on the way come back when
+    /// that time is over.
     pub async fn receive(&self, most: usize, visibility: Duration) -> Result<Vec<Message>, AzureError> {
         let most = i32::try_from(most.min(MOST_MESSAGES)).unwrap_or_default();
         if most == 0 {
@@ -181,7 +182,7 @@ impl Queue {
         }
     }
 
-    /// Puts a message into the queue. Text that XML cannot carry is an error.
+    /// Puts a message into the queue; twice, if the first answer is lost on the way. Text that XML cannot carry is an error.
     pub async fn put(&self, text: &str, keep: Keep) -> Result<(), AzureError> {
         let text = escaped(text).ok_or_else(|| {
             AzureError::settings("the text has characters that no message can have; encode it in base64")

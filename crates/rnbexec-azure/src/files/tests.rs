@@ -77,7 +77,7 @@ async fn a_file_is_written_beside_its_place_and_renamed_over_it() {
             &format!("PUT {PART}"),
             &format!("PUT {PART}?comp=range"),
             &format!("PUT {TARGET}?comp=rename"),
-            &format!("HEAD {TARGET}"),
+            &format!("HEAD {PART}"),
         ]
     );
     for asked in &asked {
@@ -248,6 +248,8 @@ async fn a_rename_whose_answer_was_lost_is_no_loss() {
     });
     files(&share).put("a.ipynb", "{}".into(), NOTEBOOK).await.unwrap();
     assert_eq!(share.files(), [("a.ipynb".to_owned(), b"{}".to_vec())]);
+    let written = share.asked().iter().filter(|asked| asked.target == "/code-1/a.ipynb").count();
+    assert_eq!(written, 0, "it was not written again in place");
 }
 
 #[tokio::test]
