@@ -97,6 +97,11 @@ impl AzureError {
         self
     }
 
+    /// The same for a second question that it answers too, without its source.
+    pub(crate) fn again(&self) -> Self {
+        Self { kind: self.kind.clone(), answer: self.answer.clone(), source: None }
+    }
+
     /// The service refused.
     pub(crate) fn refused(response: &RawResponse) -> Self {
         let answer = ServiceAnswer::read(response.status().into(), response.headers(), response.body());
@@ -140,7 +145,9 @@ impl From<azure_core::Error> for AzureError {
                     ServiceAnswer::read((*status).into(), response.headers(), response.body())
                 });
                 said.status = (*status).into();
-                said.code = error_code.as_deref().map(presentable).or(said.code);
+                // Where a body is not JSON, the library takes the status for the code.
+                let code = error_code.as_deref().filter(|code| *code != status.to_string());
+                said.code = said.code.or_else(|| code.map(presentable));
                 let retry_after = raw_response.as_ref().and_then(|response| retry_after(response.headers()));
                 let kind = kind_of(said.status, said.code.as_deref(), retry_after);
                 answer = Some(Box::new(said));

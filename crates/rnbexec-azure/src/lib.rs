@@ -34,6 +34,7 @@ mod client;
 pub mod key_vault;
 pub mod logs;
 pub mod machine_learning;
+pub mod probe;
 pub mod sentinel;
 
 #[cfg(test)]
