@@ -243,9 +243,9 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         self.value(key, instead, |node| match &node.kind {
-            Kind::Bare(text) if text.trim_start().starts_with('[') => match node.expanded()?.kind {
-                Kind::Array(items) => items.iter().map(|item| parse(self::text(item)?)).collect(),
-                _ => Err(format!("{text:?} is no list")),
+            Kind::Bare(text) if is_list(text) => match node.expanded().map(|node| node.kind) {
+                Ok(Kind::Array(items)) => items.iter().map(|item| parse(self::text(item)?)).collect(),
+                _ => Err(format!("{text:?} looks like a list and is none in TOML")),
             },
             Kind::Array(items) => items.iter().map(|item| parse(self::text(item)?)).collect(),
             _ => Ok(vec![parse(self::text(node)?)?]),
@@ -260,7 +260,7 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         match self.node(key).map(|node| &node.kind) {
-            Some(Kind::Bare(text)) if !text.trim_start().starts_with('[') => {
+            Some(Kind::Bare(text)) if !is_list(text) => {
                 self.value(key, instead, |_| text.split(',').map(|word| parse(word.trim())).collect())
             }
             _ => self.list(key, instead, parse),
@@ -333,6 +333,11 @@ impl<'a> Section<'a> {
             .map(|(name, node)| (name, json(&node)))
             .collect::<Parameters>()
     }
+}
+
+/// Whether a bare text is meant as a list. `[a-z] and more` is a pattern.
+fn is_list(text: &str) -> bool {
+    text.trim_start().starts_with('[') && text.trim_end().ends_with(']')
 }
 
 fn text(node: &Node) -> Result<&str, String> {
