@@ -156,10 +156,8 @@ pub struct Next {
 /// What follows when `event` became of the step that `state` names. `retry` says how each class of failure is retried.
 pub fn next(state: State, event: Event, retry: impl Fn(Class) -> Retry) -> Next {
     let to = |step| Next { state: State { step, ..state }, wait: None };
-    let ending = |ending| Next {
-        state: State { step: Step::Acknowledge, ending: Some(ending), ..state },
-        wait: None,
-    };
+    let ending =
+        |ending| Next { state: State { step: Step::Acknowledge, ending: Some(ending), ..state }, wait: None };
     match (state.step, event) {
         // Nothing happens after the end.
         (Step::Done | Step::NeedsHuman, _) => Next { state, wait: None },
@@ -169,10 +167,9 @@ pub fn next(state: State, event: Event, retry: impl Fn(Class) -> Retry) -> Next 
         (Step::Claim, _) => to(Step::Run),
         (Step::Run, _) => to(Step::Judge),
         (Step::Judge, Event::NoFinding) => ending(Ending::NoFinding),
-        (Step::Judge, _) => Next {
-            state: State { step: Step::Publish, ending: Some(Ending::Triaged), ..state },
-            wait: None,
-        },
+        (Step::Judge, _) => {
+            Next { state: State { step: Step::Publish, ending: Some(Ending::Triaged), ..state }, wait: None }
+        }
         (Step::Publish, _) => to(Step::Annotate),
         (Step::Annotate, _) => to(Step::Settle),
         (Step::Settle, _) => to(Step::Acknowledge),

@@ -192,13 +192,13 @@ impl Part {
 fn headline(verdict: &Verdict, room: Room) -> String {
     let mut line = format!("<b>{} {}</b>", sign(verdict.severity), verdict.severity);
     if let Some(title) = &verdict.title {
-        line += &format!(" <b>{}</b>", escape(&one_line(title, room.line)));
+        line.extend([" <b>", &escape(&one_line(title, room.line)), "</b>"]);
     }
     let class = verdict.classification.as_ref().map(|classification| spaced(classification.class.as_str()));
     let confidence = verdict.confidence.map(|confidence| format!("confidence {}", percent(confidence)));
     let more: Vec<String> = class.into_iter().chain(confidence).collect();
     if !more.is_empty() {
-        line += &format!(" ({})", more.join(", "));
+        line.extend([" (", &more.join(", "), ")"]);
     }
     format!("<p>{line}</p>")
 }
@@ -249,18 +249,18 @@ fn evidence(verdict: &Verdict, room: Room) -> String {
             let mut why = cell(row.reason.as_deref());
             if !details.is_empty() {
                 let gap = if why.is_empty() { "" } else { " " };
-                why += &format!("{gap}<i>({})</i>", details.join(", "));
+                why.extend([gap, "<i>(", &details.join(", "), ")</i>"]);
             }
             let severity = row.severity.map_or("", Severity::as_str);
             let (kind, entity) = (cell(row.kind.as_deref()), cell(Some(&row.entity)));
-            html += &format!("<tr><td>{severity}</td><td>{kind}</td><td>{entity}</td><td>{why}</td></tr>");
+            html.extend(["<tr><td>", &[severity, &kind, &entity, &why].join("</td><td>"), "</td></tr>"]);
         }
         html += "</table>";
     }
     if rest > 0 {
         let more = if rows.is_empty() { "" } else { "more " };
         let noun = if rest == 1 { "row" } else { "rows" };
-        html += &format!("<p>{rest} {more}{noun} of evidence in the notebook</p>");
+        html.extend(["<p>", &rest.to_string(), " ", more, noun, " of evidence in the notebook</p>"]);
     }
     html
 }

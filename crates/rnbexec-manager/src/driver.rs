@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rnbexec::report::{ReportOptions, report};
 use rnbexec::store::{Durability, Location};
 use rnbexec::{Cancel, CancelHandle, CancelLevel, Input, KernelRequest, RunEvent, RunRequest, run_notebook};
 use rnbexec_azure::sentinel::{Incident, IncidentRef};
@@ -17,7 +18,7 @@ use crate::case::{self, Ending, Step};
 use crate::change::differences;
 use crate::error::{Class, Trouble};
 use crate::event::Event;
-use crate::incidents::{Sent, Write};
+use crate::incidents::{Request, Sent, Write};
 use crate::lease::KeptDelivery;
 use crate::ledger::{Case, Facts, LedgerError, Outcome};
 use crate::manager::Manager;
@@ -126,7 +127,8 @@ impl<'a> Work<'a> {
 
     async fn to_the_end(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
         if too_often && self.case.state.step < Step::Acknowledge {
-            self.case.facts.reason = Some("it was handed out too often: whoever worked on it did not survive".to_owned());
+            self.case.facts.reason =
+                Some("it was handed out too often: whoever worked on it did not survive".to_owned());
             self.advance(Done { event: case::Event::DeliveredTooOften, detail: String::new() }).await?;
         }
         loop {
@@ -169,7 +171,7 @@ impl<'a> Work<'a> {
     }
 
     /// The incident as it is now, if it is still to be triaged; its bundle is kept.
-    pub(crate) async fn claim(&mut self) -> Result<Done, Stopped> {
+    async fn claim(&mut self) -> Result<Done, Stopped> {
         let Some(incident) = self.incident().await? else {
             return Ok(self.skip("the incident does not exist any more"));
         };
@@ -190,7 +192,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs the notebook, unless a predecessor did.
-    pub(crate) async fn run(&mut self) -> Result<Done, Stopped> {
+    async fn run(&mut self) -> Result<Done, Stopped> {
         if let Some(notebook) = self.executed().await?
             && ran_to_its_end(&notebook)
         {
@@ -200,7 +202,7 @@ impl<'a> Work<'a> {
         let triage = self.manager.triage(&bundle.incident);
         let notebook = self.manager.notebook(&triage.notebook).await?;
         let input = Input::Bytes { bytes: notebook.bytes.clone(), path: Some(notebook.path.clone()) };
-        let mut request = RunRequest::new(input, Location::Local(self.file("executed.ipynb")));
+        let mut request = RunRequest::new(input, Location::Local(self.executed_path()));
         request.parameters =
             self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
         request.kernel = KernelRequest {
@@ -226,7 +228,11 @@ impl<'a> Work<'a> {
         self.case.facts.seconds = Some(report.duration.as_secs_f64());
         if report.outcome.is_success() {
             self.effect("the notebook ran");
-            return Ok(Done::with(format!("{} cells in {:.1} s", report.executed_cells, report.duration.as_secs_f64())));
+            return Ok(Done::with(format!(
+                "{} cells in {:.1} s",
+                report.executed_cells,
+                report.duration.as_secs_f64()
+            )));
         }
         if let rnbexec::Outcome::Interrupted { .. } = report.outcome {
             return Err(Stopped::GiveBack(self.why_stopped()));
@@ -238,7 +244,7 @@ impl<'a> Work<'a> {
     }
 
     /// Reads what the notebook found.
-    pub(crate) async fn judge(&mut self) -> Result<Done, Stopped> {
+    async fn judge(&mut self) -> Result<Done, Stopped> {
         let notebook = self.executed().await?;
         let judgement = match &notebook {
             Some(notebook) => self.manager.judge(notebook),
@@ -259,12 +265,19 @@ impl<'a> Work<'a> {
                 }
                 self.case.facts.verdict = verdict;
                 self.tell(|key, facts| Event::Judged { key, facts, finding: false });
-                Ok(Done { event: case::Event::NoFinding, detail: "nothing that matters was found".to_owned() })
+                Ok(Done {
+                    event: case::Event::NoFinding,
+                    detail: "nothing that matters was found".to_owned(),
+                })
             }
             Judgement::Unclear { problem } => {
                 // The next attempt runs it anew.
                 self.discard("executed.ipynb").await?;
-                Err(Trouble::new(Class::Notebook, format!("the notebook's verdict cannot be read: {problem}")).into())
+                Err(Trouble::new(
+                    Class::Notebook,
+                    format!("the notebook's verdict cannot be read: {problem}"),
+                )
+                .into())
             }
         }
     }
@@ -278,11 +291,13 @@ impl<'a> Work<'a> {
             self.still_ours()?;
             let (place, path) = named(&document.destination);
             self.tell(|key, facts| Event::Publishing { key, facts, place, path: &path });
-            self.manager.publisher.put(&document.destination, document.content, document.content_type).await?;
+            self.manager
+                .publisher
+                .put(&document.destination, document.content, document.content_type)
+                .await?;
             self.effect(&format!("published {}", document.link));
         }
-        self.case.facts.report = self.manager.config.publish.report.then(|| place.report.link.clone());
-        self.case.facts.link = Some(place.notebook.link.clone());
+        self.link(&place);
         Ok(Done::with(place.notebook.link))
     }
 
@@ -338,12 +353,15 @@ impl<'a> Work<'a> {
                 return Ok(Done::with(self.settled()));
             }
         }
-        Err(Trouble::new(Class::Unavailable, "the incident changed each time it was about to be written").into())
+        Err(Trouble::new(Class::Unavailable, "the incident changed each time it was about to be written")
+            .into())
     }
 
     fn settled(&self) -> String {
         match &self.case.facts.change {
-            Some((before, after)) if before != after => format!("the severity was raised from {before} to {after}"),
+            Some((before, after)) if before != after => {
+                format!("the severity was raised from {before} to {after}")
+            }
             _ => "the incident's severity was left as it was".to_owned(),
         }
     }
@@ -377,36 +395,37 @@ impl<'a> Work<'a> {
     // What the steps are made of.
 
     /// The incident as it is now.
-    async fn incident(&self) -> Result<Option<Incident>, Trouble> {
+    pub(crate) async fn incident(&self) -> Result<Option<Incident>, Trouble> {
         let facts = &self.case.facts;
-        let reference = IncidentRef::parse(&facts.name)
-            .map_err(|error| Trouble::new(Class::Refused, "the incident's name cannot be used").because(error))?;
+        let reference = IncidentRef::parse(&facts.name).map_err(|error| {
+            Trouble::new(Class::Refused, "the incident's name cannot be used").because(error)
+        })?;
         self.manager.incidents.get(&reference).await
     }
 
     /// The bundle that was kept when the case was claimed.
-    async fn bundle(&self) -> Result<Bundle, Stopped> {
+    async fn bundle(&self) -> Result<Bundle, Trouble> {
         let path = self.file("bundle.json");
         let read = self.manager.services.stores.read(&Location::Local(path.clone())).await;
         let gone = || Trouble::new(Class::Refused, format!("cannot read {}", path.display()));
         let bytes = read.map_err(|error| gone().because(error))?;
         let bundle = Bundle::parse_all(&bytes).map_err(|error| gone().because(error))?.into_iter().next();
-        Ok(bundle.ok_or_else(gone)?)
+        bundle.ok_or_else(gone)
     }
 
     /// The notebook as it was executed, if it was.
-    pub(crate) async fn executed(&self) -> Result<Option<Notebook>, Stopped> {
-        self.manager.read_notebook(&self.file("executed.ipynb")).await.map_err(Stopped::from)
+    async fn executed(&self) -> Result<Option<Notebook>, Trouble> {
+        self.manager.read_notebook(&self.executed_path()).await
     }
 
     /// Where the notebook and its report go, if anywhere.
-    pub(crate) async fn place(&self) -> Result<Option<Place>, Stopped> {
+    pub(crate) async fn place(&self) -> Result<Option<Place>, Trouble> {
         let bundle = self.bundle().await?;
-        Ok(self.manager.place(&bundle.incident, &self.case.key, &self.case.facts)?)
+        self.manager.place(&bundle.incident, &self.case.key, &self.case.facts)
     }
 
     /// What is published: the report first, so that what links to it never leads nowhere.
-    pub(crate) async fn documents(&self, place: &Place) -> Result<Vec<Document>, Stopped> {
+    pub(crate) async fn documents(&self, place: &Place) -> Result<Vec<Document>, Trouble> {
         let missing = || Trouble::new(Class::Refused, "the executed notebook is gone");
         let mut notebook = self.executed().await?.ok_or_else(missing)?;
         let masked = self.manager.redactor().notebook(&mut notebook);
@@ -414,6 +433,16 @@ impl<'a> Work<'a> {
             tracing::info!(key = %self.case.key, "masked {masked}");
         }
         let mut documents = Vec::new();
+        if self.manager.config.publish.report {
+            let title = format!("Incident {}: {}", self.case.facts.called(), self.case.facts.title);
+            let options = ReportOptions { title: Some(title), ..ReportOptions::default() };
+            documents.push(Document {
+                destination: place.report.destination.clone(),
+                link: place.report.link.clone(),
+                content: report(&notebook, &options).into_bytes().into(),
+                content_type: "text/html; charset=utf-8",
+            });
+        }
         documents.push(Document {
             destination: place.notebook.destination.clone(),
             link: place.notebook.link.clone(),
@@ -424,7 +453,7 @@ impl<'a> Work<'a> {
     }
 
     /// The comment that goes onto the incident, if one is wanted.
-    pub(crate) async fn comment(&self, incident: &Incident) -> Result<Option<Write>, Stopped> {
+    pub(crate) async fn comment(&self, incident: &Incident) -> Result<Option<Write>, Trouble> {
         let Some(template) = &self.manager.comment else { return Ok(None) };
         let Some(place) = self.place().await? else { return Ok(None) };
         let message =
@@ -458,6 +487,42 @@ impl<'a> Work<'a> {
         &self.case.facts
     }
 
+    /// The executed notebook.
+    pub(crate) fn executed_path(&self) -> PathBuf {
+        self.file("executed.ipynb")
+    }
+
+    /// The request that a write is.
+    pub(crate) fn request(&self, incident: &Incident, write: &Write) -> Result<Request, Trouble> {
+        self.manager.incidents.request(incident, write)
+    }
+
+    /// Remembers the links to where the notebook and its report are.
+    pub(crate) fn link(&mut self, place: &Place) {
+        self.case.facts.report = self.manager.config.publish.report.then(|| place.report.link.clone());
+        self.case.facts.link = Some(place.notebook.link.clone());
+    }
+
+    /// Claims, runs and judges without telling the ledger; what came of it.
+    pub(crate) async fn until_judged(&mut self) -> Result<case::Event, Trouble> {
+        let done = async {
+            let claimed = self.claim().await?;
+            if claimed.event != case::Event::Done {
+                return Ok(claimed);
+            }
+            self.run().await?;
+            self.judge().await
+        };
+        match done.await {
+            Ok(Done { event, .. }) => Ok(event),
+            Err(Stopped::Failed(trouble)) => Err(trouble),
+            Err(Stopped::GiveBack(reason)) => Err(Trouble::new(Class::Unavailable, reason)),
+            Err(Stopped::Ledger(error)) => {
+                Err(Trouble::new(Class::Unavailable, "cannot go on without the ledger").because(error))
+            }
+        }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.manager.run_folder(&self.case.key).join(name)
     }
@@ -467,7 +532,8 @@ impl<'a> Work<'a> {
         let folder = configured.map_or_else(|| self.file("work"), Path::to_path_buf);
         let made = tokio::fs::create_dir_all(&folder).await;
         made.map_err(|error| {
-            Trouble::new(Class::Unavailable, format!("cannot make the folder {}", folder.display())).because(error)
+            Trouble::new(Class::Unavailable, format!("cannot make the folder {}", folder.display()))
+                .because(error)
         })?;
         Ok(folder)
     }
@@ -475,7 +541,9 @@ impl<'a> Work<'a> {
     async fn keep(&self, name: &str, content: Bytes) -> Result<(), Trouble> {
         let location = Location::Local(self.file(name));
         let written = self.manager.services.stores.write(&location, &[content], Durability::Durable).await;
-        written.map_err(|error| Trouble::new(Class::Unavailable, format!("cannot write {location}")).because(error))
+        written.map_err(|error| {
+            Trouble::new(Class::Unavailable, format!("cannot write {location}")).because(error)
+        })
     }
 
     async fn discard(&self, name: &str) -> Result<(), Trouble> {

@@ -203,9 +203,7 @@ impl<'a> Event<'a> {
         let named =
             |incident: &'a str, what| Some(Entry { incident: Some(incident), number: None, run: None, what });
         match *self {
-            Self::Began { command } => {
-                general(What::Began { command, version: env!("CARGO_PKG_VERSION") })
-            }
+            Self::Began { command } => general(What::Began { command, version: env!("CARGO_PKG_VERSION") }),
             Self::Asked { source, arrivals } if arrivals > 0 => general(What::Asked { source, arrivals }),
             Self::SourceFailed { source, reason } => general(What::Unreachable { source, reason }),
             Self::Rejected { what, reason } => general(What::Rejected { item: what, reason }),

@@ -198,7 +198,8 @@ impl Ledger {
     pub async fn watermark(&self, source: &str) -> Result<Option<String>, LedgerError> {
         let source = source.to_owned();
         self.with(move |db| {
-            db.query_row("SELECT mark FROM watermarks WHERE source = ?1", [source], |row| row.get(0)).optional()
+            db.query_row("SELECT mark FROM watermarks WHERE source = ?1", [source], |row| row.get(0))
+                .optional()
         })
         .await
     }
@@ -218,11 +219,7 @@ impl Ledger {
     }
 
     /// Whether some triage of this incident as of this activity is known.
-    pub async fn knows(
-        &self,
-        incident_id: &str,
-        activity: Option<Timestamp>,
-    ) -> Result<bool, LedgerError> {
+    pub async fn knows(&self, incident_id: &str, activity: Option<Timestamp>) -> Result<bool, LedgerError> {
         let incident = incident_id.to_lowercase();
         self.with(move |db| {
             db.query_row(
@@ -387,7 +384,10 @@ impl Ledger {
     /// Writes down what is newly known of a case in hand.
     pub async fn keep_facts(&self, key: &RunKey, facts: &Facts) -> Result<(), LedgerError> {
         let (key, facts) = (key.clone(), json(facts));
-        self.with(move |db| db.execute("UPDATE cases SET facts = ?2 WHERE run_key = ?1", [key.as_str(), &facts])).await?;
+        self.with(move |db| {
+            db.execute("UPDATE cases SET facts = ?2 WHERE run_key = ?1", [key.as_str(), &facts])
+        })
+        .await?;
         Ok(())
     }
 
@@ -485,7 +485,8 @@ impl Ledger {
         let key = key.clone();
         self.with(move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(mut case) = select_one(&transaction, "run_key = ?1 AND owner IS NULL", [key.as_str()])? else {
+            let Some(mut case) = select_one(&transaction, "run_key = ?1 AND owner IS NULL", [key.as_str()])?
+            else {
                 return Ok(false);
             };
             // Nobody's message stands behind it any more.
@@ -509,7 +510,10 @@ impl Ledger {
     pub async fn check(&self) -> Result<(), LedgerError> {
         self.with(|db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute("INSERT INTO watermarks (source, mark) VALUES ('', '') ON CONFLICT DO NOTHING", [])?;
+            transaction.execute(
+                "INSERT INTO watermarks (source, mark) VALUES ('', '') ON CONFLICT DO NOTHING",
+                [],
+            )?;
             transaction.rollback()
         })
         .await
@@ -525,14 +529,17 @@ pub enum Outcome<'a> {
     Failure(&'a str),
 }
 
-const COLUMNS: &str =
-    "run_key, step, failures, ending, due, owner IS NOT NULL, enlisted, updated, facts";
+const COLUMNS: &str = "run_key, step, failures, ending, due, owner IS NOT NULL, enlisted, updated, facts";
 
 fn select<P: rusqlite::Params>(db: &Connection, condition: &str, params: P) -> rusqlite::Result<Vec<Case>> {
     db.prepare(&format!("SELECT {COLUMNS} FROM cases WHERE {condition}"))?.query_map(params, case)?.collect()
 }
 
-fn select_one<P: rusqlite::Params>(db: &Connection, condition: &str, params: P) -> rusqlite::Result<Option<Case>> {
+fn select_one<P: rusqlite::Params>(
+    db: &Connection,
+    condition: &str,
+    params: P,
+) -> rusqlite::Result<Option<Case>> {
     db.prepare(&format!("SELECT {COLUMNS} FROM cases WHERE {condition}"))?
         .query_map(params, case)?
         .next()
@@ -593,7 +600,7 @@ fn time(microseconds: i64) -> Timestamp {
 }
 
 /// How urgent a severity is; one nobody knows is looked at after High.
-fn rank(severity: &str) -> i64 {
+pub(crate) fn rank(severity: &str) -> i64 {
     match Severity::from_str(severity) {
         Ok(severity) => severity as i64,
         Err(_unknown) => Severity::High as i64,

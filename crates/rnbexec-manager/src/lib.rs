@@ -19,6 +19,7 @@ pub mod ledger;
 mod manager;
 mod pass;
 pub mod place;
+pub mod plan;
 pub mod policy;
 mod publish;
 pub mod redact;

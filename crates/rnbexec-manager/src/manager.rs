@@ -77,7 +77,8 @@ impl Redaction {
             Some((of, redactor)) if *of == secrets => Arc::clone(redactor),
             _ => {
                 let redactor = Redactor::new(secrets.iter().map(String::as_str), &self.settings);
-                let redactor = Arc::new(redactor.expect("the patterns were checked when the manager was made"));
+                let redactor =
+                    Arc::new(redactor.expect("the patterns were checked when the manager was made"));
                 *made = Some((secrets, Arc::clone(&redactor)));
                 redactor
             }
@@ -103,7 +104,8 @@ impl NotebookFile {
             Trouble::new(Class::Refused, format!("{path} is not a notebook that can be run")).because(error)
         })?;
         // A notebook in a language that cannot be inspected just gets what every notebook gets.
-        let parameters = inspect(&parsed.notebook).map(|inspection| inspection.parameters).unwrap_or_default();
+        let parameters =
+            inspect(&parsed.notebook).map(|inspection| inspection.parameters).unwrap_or_default();
         let parameters = parameters.into_iter().map(|parameter| parameter.name).collect();
         Ok(Self { bytes, path, parameters })
     }
@@ -145,9 +147,13 @@ impl Manager {
     }
 
     /// Which way an incident would take, and why.
-    pub async fn explain(&self, reference: &rnbexec_azure::sentinel::IncidentRef) -> Result<Explanation, Trouble> {
+    pub async fn explain(
+        &self,
+        reference: &rnbexec_azure::sentinel::IncidentRef,
+    ) -> Result<Explanation, Trouble> {
         let incident = self.incidents.get(reference).await?;
-        let incident = incident.ok_or_else(|| Trouble::new(Class::Refused, format!("there is no incident {reference}")))?;
+        let incident = incident
+            .ok_or_else(|| Trouble::new(Class::Refused, format!("there is no incident {reference}")))?;
         Ok(self.router.explain(&incident))
     }
 
@@ -231,7 +237,9 @@ impl Manager {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), StoreErrorKind::NotFound) => return Ok(None),
             Err(error) => {
-                return Err(Trouble::new(Class::Unavailable, format!("cannot read {location}")).because(error));
+                return Err(
+                    Trouble::new(Class::Unavailable, format!("cannot read {location}")).because(error)
+                );
             }
         };
         Ok(Notebook::parse(&bytes, &mut fresh_ids()).ok().map(|parsed| parsed.notebook))
@@ -248,7 +256,12 @@ impl Manager {
     }
 
     /// Where a case's notebook and report go, if anywhere.
-    pub(crate) fn place(&self, incident: &Incident, key: &RunKey, facts: &Facts) -> Result<Option<Place>, Trouble> {
+    pub(crate) fn place(
+        &self,
+        incident: &Incident,
+        key: &RunKey,
+        facts: &Facts,
+    ) -> Result<Option<Place>, Trouble> {
         let Some(places) = &self.places else { return Ok(None) };
         let place = places.of(incident, key, Some(&facts.route));
         place.map(Some).map_err(|error| {

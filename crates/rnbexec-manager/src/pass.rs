@@ -12,12 +12,12 @@ use rnbexec_notebook::Json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::case::Step;
+use crate::case::{State, Step};
 use crate::driver::{Drove, drive};
 use crate::error::{Class, Trouble};
 use crate::event::Event;
 use crate::lease::KeptDelivery;
-use crate::ledger::{Case, Enlisted, Facts, LedgerError};
+use crate::ledger::{Case, Enlisted, Facts, LedgerError, rank};
 use crate::manager::Manager;
 use crate::policy::untouchable;
 use crate::route::{Action, Choice};
@@ -26,6 +26,9 @@ use crate::source::{Arrival, Ask, Delivery};
 
 /// How long a message waits whose incident cannot be looked at now.
 const LATER: Duration = Duration::from_mins(1);
+
+/// How many messages a plan takes at a time.
+const MOST_AT_ONCE: usize = 32;
 
 /// How a pass ended.
 #[derive(Debug, Default)]
@@ -85,6 +88,86 @@ impl Manager {
         report.took = begun.elapsed();
         self.tell(&Event::PassEnded { report: &report });
         Ok(report)
+    }
+}
+
+/// What is made of an arrival before the ledger is asked.
+pub(crate) enum Examined {
+    /// It is to be triaged.
+    ToTriage(RunKey, Box<Facts>),
+    /// It is not; why.
+    Not(String),
+}
+
+impl Manager {
+    /// Looks at an incident that the source handed out: whether it is to be triaged, how, and which triage that is.
+    pub(crate) async fn examine(&self, arrival: &Arrival) -> Result<Examined, Trouble> {
+        let incident = match &arrival.incident {
+            Some(incident) => incident.clone(),
+            None => {
+                let found = self.incidents.get(&arrival.reference).await?;
+                found.ok_or_else(|| Trouble::new(Class::Refused, "there is no such incident"))?
+            }
+        };
+        if !arrival.asked_for
+            && let Some(reason) = untouchable(&incident)
+        {
+            return Ok(Examined::Not(reason.to_owned()));
+        }
+        let Choice { route, action } = self.router.choose(&incident);
+        if action == Action::Skip && !arrival.asked_for {
+            return Ok(Examined::Not(format!("the route {route} leaves it alone")));
+        }
+        let triage = self.triage(&incident);
+        let notebook = self.notebook(&triage.notebook).await?;
+        let parameters = self.parameters(&triage, &notebook, &incident, None);
+        let facts = Facts::of(&incident, &route, &triage, &self.source.name(), arrival)?;
+        let parameters: Json = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let key =
+            RunKey::derive(&facts.incident_id, facts.activity, &notebook.bytes, &parameters.to_compact());
+        Ok(Examined::ToTriage(key, Box::new(facts)))
+    }
+
+    /// Everything the source has, as cases that no ledger knows, the most urgent first; and what has to be released when they
+    /// have been looked at.
+    pub(crate) async fn arrivals(&self) -> Result<(Vec<Case>, Vec<KeptDelivery>, Vec<Trouble>), PassError> {
+        let (mut cases, mut kept, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+        let name = self.source.name();
+        let watermark = self.ledger.watermark(&name).await?;
+        loop {
+            let ask = Ask { room: MOST_AT_ONCE, watermark: watermark.as_deref() };
+            let batch = match self.source.pending(ask).await {
+                Ok(batch) => batch,
+                Err(trouble) => {
+                    troubles.push(trouble);
+                    break;
+                }
+            };
+            for arrival in batch.arrivals {
+                match self.examine(&arrival).await {
+                    Ok(Examined::ToTriage(key, facts)) => {
+                        let known = self.ledger.knows(&facts.incident_id, facts.activity).await?;
+                        if !known || arrival.asked_for {
+                            let now = self.now();
+                            let (state, facts) = (State::NEW, *facts);
+                            cases.push(Case { key, state, due: now, owned: true, enlisted: now, updated: now, facts });
+                        }
+                    }
+                    Ok(Examined::Not(reason)) => {
+                        let incident = arrival.reference.to_string();
+                        self.tell(&Event::PassedOver { incident: &incident, reason: &reason });
+                    }
+                    Err(trouble) => troubles.push(trouble),
+                }
+                kept.extend(arrival.delivery.map(|delivery| KeptDelivery::new(Arc::clone(&self.source), delivery)));
+            }
+            if batch.exhausted {
+                break;
+            }
+        }
+        cases.sort_by_key(|case| (std::cmp::Reverse(rank(&case.facts.severity)), case.facts.created));
+        cases.dedup_by(|one, other| one.key == other.key);
+        Ok((cases, kept, troubles))
     }
 }
 
@@ -281,29 +364,10 @@ impl<'a> Pass<'a> {
 
     async fn enlist(&self, arrival: Arrival) -> Result<Arrived, Unlisted> {
         let manager = self.manager;
-        let incident = match &arrival.incident {
-            Some(incident) => incident.clone(),
-            None => {
-                let found = manager.incidents.get(&arrival.reference).await?;
-                found.ok_or_else(|| Trouble::new(Class::Refused, "there is no such incident"))?
-            }
+        let (key, facts) = match manager.examine(&arrival).await? {
+            Examined::ToTriage(key, facts) => (key, *facts),
+            Examined::Not(reason) => return Ok(Arrived::Nothing(Why::Not(reason))),
         };
-        if !arrival.asked_for
-            && let Some(reason) = untouchable(&incident)
-        {
-            return Ok(Arrived::Nothing(Why::Not(reason.to_owned())));
-        }
-        let Choice { route, action } = manager.router.choose(&incident);
-        if action == Action::Skip && !arrival.asked_for {
-            return Ok(Arrived::Nothing(Why::Not(format!("the route {route} leaves it alone"))));
-        }
-        let triage = manager.triage(&incident);
-        let notebook = manager.notebook(&triage.notebook).await?;
-        let parameters = manager.parameters(&triage, &notebook, &incident, None);
-        let facts = Facts::of(&incident, &route, &triage, &manager.source.name(), &arrival)?;
-        let parameters: Json = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let parameters = parameters.to_compact();
-        let key = RunKey::derive(&facts.incident_id, facts.activity, &notebook.bytes, &parameters);
         match manager.ledger.enlist(key.clone(), facts, manager.again, manager.now()).await? {
             Enlisted::New => {
                 let case = manager.ledger.case(&key).await?.expect("it was just written");
@@ -336,7 +400,9 @@ impl<'a> Pass<'a> {
             if running >= self.manager.router.jobs_of(&case.facts.route) {
                 continue;
             }
-            let Some(case) = self.manager.ledger.claim(&case.key, self.manager.now()).await? else { continue };
+            let Some(case) = self.manager.ledger.claim(&case.key, self.manager.now()).await? else {
+                continue;
+            };
             let kept = self.deliveries.remove(&case.key);
             let (manager, cancel, stopped) =
                 (Arc::clone(self.manager), self.cancel.clone(), self.stopped.clone());

@@ -192,7 +192,7 @@ impl Places {
     pub fn new(target: Target, file: &str) -> Result<Self, PlaceError> {
         let pieces = Pieces::parse(file, &NAMES)
             .map_err(|source| PlaceError::File { text: file.to_owned(), source })?;
-        if !file.ends_with(".ipynb") {
+        if file.strip_suffix(".ipynb").is_none() {
             return Err(PlaceError::NoNotebook(file.to_owned()));
         }
         let own = |name| matches!(name, Name::IncidentId | Name::IncidentNumber | Name::RunKey);
@@ -230,7 +230,7 @@ impl Places {
         };
         let path = self.file.fill(value)?;
         let notebook = segments(&path)?;
-        let report = segments(&format!("{}.html", path.trim_end_matches(".ipynb")))?;
+        let report = segments(&format!("{}.html", path.strip_suffix(".ipynb").unwrap_or(&path)))?;
         Ok(Place { notebook: self.spot(&notebook), report: self.spot(&report) })
     }
 

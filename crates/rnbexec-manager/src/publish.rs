@@ -32,7 +32,8 @@ impl Publisher {
         match (destination, &self.share, &self.blobs) {
             (Destination::Share(path), Some(share), _) => {
                 let written = share.put(path, content, content_type).await;
-                written.map_err(|error| Trouble::azure(format!("cannot put {path} onto the file share"), error))
+                written
+                    .map_err(|error| Trouble::azure(format!("cannot put {path} onto the file share"), error))
             }
             (Destination::Share(path), None, _) => {
                 Err(Trouble::new(Class::Refused, format!("there is no file share to put {path} onto")))
@@ -45,7 +46,8 @@ impl Publisher {
                     sas: None,
                 };
                 let written = blobs.write(address, content, content_type).await;
-                written.map_err(|error| Trouble::azure(format!("cannot write the blob {}", place.blob), error))
+                written
+                    .map_err(|error| Trouble::azure(format!("cannot write the blob {}", place.blob), error))
             }
             (Destination::Store(location), _, _) => {
                 let written = self.stores.write(location, &[content], Durability::Durable).await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -12,7 +13,8 @@ use uuid::Uuid;
 /// Not its last modification: our own comment modifies an incident, and a manager would triage itself for ever. The
 /// place of the published notebook and the id of the comment derive from the key, so that whoever does the same work again,
 /// on whichever machine, overwrites instead of adding.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RunKey(String);
 
 /// How many hexadecimal digits a key has.
@@ -55,6 +57,20 @@ impl fmt::Display for RunKey {
     }
 }
 
+impl From<RunKey> for String {
+    fn from(key: RunKey) -> Self {
+        key.0
+    }
+}
+
+impl TryFrom<String> for RunKey {
+    type Error = RunKeyError;
+
+    fn try_from(text: String) -> Result<Self, RunKeyError> {
+        text.parse()
+    }
+}
+
 /// A text that is no run key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a run key has {DIGITS} hexadecimal digits")]
@@ -64,8 +80,7 @@ impl FromStr for RunKey {
     type Err = RunKeyError;
 
     fn from_str(text: &str) -> Result<Self, RunKeyError> {
-        let fits =
-            text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let fits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if fits { Ok(Self(text.to_owned())) } else { Err(RunKeyError) }
     }
 }

@@ -17,8 +17,25 @@ const NOTEBOOK: &[u8] = include_bytes!("../../../notebooks/incident-triage.ipynb
 /// The look-up tables and incidents; a test compares the list with the folder.
 const DATA: &[(&str, &[u8])] = shipped![
     "data/sentinel/LICENSE.Azure-Sentinel-Notebooks.txt",
+    "data/sentinel/LICENSE.Security-Datasets.txt",
     "data/sentinel/LICENSE.msticpy.txt",
     "data/sentinel/README.md",
+    "data/sentinel/alertlist.csv",
+    "data/sentinel/geo/GeoLite2-ASN.mmdb",
+    "data/sentinel/geo/GeoLite2-City.mmdb",
+    "data/sentinel/geo/LICENSE-MIT",
+    "data/sentinel/host_events_otrf.csv",
+    "data/sentinel/host_logons.csv",
+    "data/sentinel/host_logons_otrf.csv",
+    "data/sentinel/incident_exercise.json",
+    "data/sentinel/incident_training.json",
+    "data/sentinel/incident_training_alerts.json",
+    "data/sentinel/incident_training_entities.json",
+    "data/sentinel/incidents_derived.json",
+    "data/sentinel/incidents_otrf.json",
+    "data/sentinel/processes_on_host.csv",
+    "data/sentinel/processes_otrf.csv",
+    "data/sentinel/threat_intel.csv",
 ];
 
 /// The notebook that ships under this name (see [`SHIPPED`](crate::config::SHIPPED)).
@@ -67,4 +84,36 @@ pub fn incidents() -> Vec<Bundle> {
         }
     }
     bundles
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn files(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path, found) } else { assert!(found.insert(path)) }
+        }
+    }
+
+    #[test]
+    fn all_of_the_data_folder_ships() {
+        let notebooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../notebooks");
+        let mut there = BTreeSet::new();
+        files(&notebooks.join("data/sentinel"), &mut there);
+        let listed: BTreeSet<PathBuf> = DATA.iter().map(|(path, _)| notebooks.join(path)).collect();
+        assert_eq!(listed, there);
+    }
+
+    #[test]
+    fn incidents_to_try_ship_and_each_has_a_name_of_its_own() {
+        let names: Vec<String> =
+            incidents().iter().map(|bundle| bundle.incident.name().unwrap().folded()).collect();
+        assert!(names.len() >= 40, "{}", names.len());
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
 }

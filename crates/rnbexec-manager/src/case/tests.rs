@@ -1,10 +1,7 @@
 use super::*;
 
-const RETRY: Retry = Retry {
-    attempts: 3,
-    first_wait: Duration::from_secs(10),
-    longest_wait: Duration::from_secs(15),
-};
+const RETRY: Retry =
+    Retry { attempts: 3, first_wait: Duration::from_secs(10), longest_wait: Duration::from_secs(15) };
 
 fn after(state: State, event: Event) -> Next {
     next(state, event, |_| RETRY)
@@ -55,8 +52,7 @@ fn a_failure_is_tried_again_where_it_happened_after_a_wait_that_grows() {
 
 #[test]
 fn a_service_that_asks_for_more_time_gets_it() {
-    let event =
-        Event::Failed { class: Class::Unavailable, retry_after: Some(Duration::from_secs(99)) };
+    let event = Event::Failed { class: Class::Unavailable, retry_after: Some(Duration::from_secs(99)) };
     assert_eq!(after(at(Step::Annotate), event).wait, Some(Duration::from_secs(99)));
 }
 

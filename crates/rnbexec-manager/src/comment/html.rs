@@ -26,7 +26,7 @@ pub(super) fn escape(text: &str) -> String {
             _ => false,
         };
         if acts {
-            escaped.push_str(&format!("&#{};", u32::from(c)));
+            escaped.extend(["&#", &u32::from(c).to_string(), ";"]);
         } else {
             escaped.push(c);
         }
@@ -109,7 +109,7 @@ pub(super) fn rich(markdown: &str, limit: usize) -> String {
                 }
                 TagEnd::TableHead | TagEnd::TableRow => {
                     let cells = row.take().unwrap_or_default();
-                    html.push_str(&format!("<tr><td>{}</td></tr>", cells.join("</td><td>")));
+                    html.extend(["<tr><td>", &cells.join("</td><td>"), "</td></tr>"]);
                 }
                 tag => {
                     if matches!(tag, TagEnd::CodeBlock | TagEnd::HtmlBlock) && html.ends_with("<br>") {
@@ -119,9 +119,9 @@ pub(super) fn rich(markdown: &str, limit: usize) -> String {
                 }
             },
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
-                html.push_str(&escape_lines(&text))
+                html.push_str(&escape_lines(&text));
             }
-            Event::Code(code) => html.push_str(&format!("<code>{}</code>", escape(&code))),
+            Event::Code(code) => html.extend(["<code>", &escape(&code), "</code>"]),
             Event::SoftBreak => html.push(' '),
             Event::HardBreak => html.push_str("<br>"),
             Event::Rule => html.push_str("<hr>"),

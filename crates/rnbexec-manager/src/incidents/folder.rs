@@ -58,7 +58,9 @@ impl FolderIncidents {
 
     /// Reads all bundles of the `*.json` files in `folder`, in the order of their names; or of one file. Blocks.
     pub fn read(folder: &Path) -> Result<Vec<Bundle>, Trouble> {
-        let reading = |path: &Path, class| Trouble::new(class, format!("cannot read incidents from {}", path.display()));
+        let reading = |path: &Path, class| {
+            Trouble::new(class, format!("cannot read incidents from {}", path.display()))
+        };
         let failed = |path: &Path, error: io::Error| {
             let class = match error.kind() {
                 io::ErrorKind::PermissionDenied => Class::Permission,
@@ -87,7 +89,8 @@ impl FolderIncidents {
 
     /// All incidents as they are now.
     pub async fn all(&self) -> Result<Vec<Incident>, Trouble> {
-        self.with(|folder| folder.bundles.iter().map(|bundle| Ok(folder.now(bundle)?.incident)).collect()).await
+        self.with(|folder| folder.bundles.iter().map(|bundle| Ok(folder.now(bundle)?.incident)).collect())
+            .await
     }
 
     /// Does something with files on a thread that may block.
@@ -124,7 +127,8 @@ impl Folder {
         let path = self.file(&bundle.incident);
         match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                Trouble::new(Class::Refused, format!("{} is not what was written there", path.display())).because(error)
+                Trouble::new(Class::Refused, format!("{} is not what was written there", path.display()))
+                    .because(error)
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Written {
                 incident: bundle.incident.clone(),
@@ -132,7 +136,8 @@ impl Folder {
                 tasks: BTreeMap::new(),
             }),
             Err(error) => {
-                Err(Trouble::new(Class::Unavailable, format!("cannot read {}", path.display())).because(error))
+                Err(Trouble::new(Class::Unavailable, format!("cannot read {}", path.display()))
+                    .because(error))
             }
         }
     }
@@ -150,7 +155,9 @@ impl Folder {
             }
             Write::Task { id, title, description } => {
                 let properties = json!({ "title": title, "description": description, "status": "New" });
-                written.tasks.insert(id.to_string(), json!({ "name": id.to_string(), "properties": properties }));
+                written
+                    .tasks
+                    .insert(id.to_string(), json!({ "name": id.to_string(), "properties": properties }));
             }
             Write::Incident { body } => {
                 if body.get("etag").and_then(Value::as_str) != written.incident.etag() {

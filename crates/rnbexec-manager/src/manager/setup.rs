@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rnbexec::Services;
 use rnbexec_azure::arm::Arm;
@@ -19,7 +20,7 @@ use rnbexec_azure::{AzureError, Http, HttpSettings, Secret};
 
 use super::{Manager, Redaction};
 use crate::bundle::Bundle;
-use crate::config::{self, Config, ConfigError, Destination, SecretRef, SourceKind};
+use crate::config::{self, Config, ConfigError, Destination, SecretRef, SourceKind, Treatment};
 use crate::error::{Class, Trouble};
 use crate::event::Event;
 use crate::incidents::Incidents;
@@ -34,6 +35,7 @@ use crate::route::Router;
 use crate::source::IncidentSource;
 use crate::source::folder::FolderSource;
 use crate::source::list::ListSource;
+use crate::source::queue::{QueueSettings, QueueSource};
 
 /// What a manager is made of.
 pub struct Setup {
@@ -100,12 +102,16 @@ pub(crate) struct Azure<'a> {
 }
 
 impl<'a> Azure<'a> {
-    pub(crate) fn new(config: &'a Config, variables: &'a HashMap<String, String>) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        config: &'a Config,
+        variables: &'a HashMap<String, String>,
+    ) -> Result<Self, SetupError> {
         let wrong = |error: AzureError| Trouble::azure("cannot prepare to speak to Azure", error);
         let mut settings = HttpSettings::default();
         if let Some(path) = &config.azure.ca_certificates {
             let read = std::fs::read(path).map_err(|error| {
-                Trouble::new(Class::Refused, format!("cannot read the certificates {}", path.display())).because(error)
+                Trouble::new(Class::Refused, format!("cannot read the certificates {}", path.display()))
+                    .because(error)
             })?;
             settings.ca_certificates.push(read);
         }
@@ -117,7 +123,9 @@ impl<'a> Azure<'a> {
             .with_known_secrets(known.clone());
         // A login that the environment names stands, unless the configuration means another than its cloud's.
         let usual = Cloud::parse(&config.azure.cloud.name).map(|cloud| cloud.authority);
-        if !variables.contains_key("AZURE_AUTHORITY_HOST") || usual.as_ref() != Some(&config.azure.cloud.authority) {
+        if !variables.contains_key("AZURE_AUTHORITY_HOST")
+            || usual.as_ref() != Some(&config.azure.cloud.authority)
+        {
             credentials = credentials.with_authority(&config.azure.cloud.authority);
         }
         if let Some(tenant) = &config.azure.tenant {
@@ -178,11 +186,7 @@ impl<'a> Azure<'a> {
         }
     }
 
-    async fn account(
-        &self,
-        account: &str,
-        key: Option<&SecretRef>,
-    ) -> Result<StorageSettings, Trouble> {
+    async fn account(&self, account: &str, key: Option<&SecretRef>) -> Result<StorageSettings, Trouble> {
         let settings = StorageSettings::of_account(account)
             .with_endpoint_suffix(self.config.azure.cloud.storage_suffix.clone());
         Ok(match key {
@@ -218,7 +222,9 @@ impl<'a> Azure<'a> {
         }
         let client = self.storage_client(&self.config.azure.api_versions.files);
         let files = Files::new(&client, &settings, &share);
-        Ok(files.map_err(|error| Trouble::azure(format!("cannot use the file share {share} of {account}"), error))?)
+        Ok(files.map_err(|error| {
+            Trouble::azure(format!("cannot use the file share {share} of {account}"), error)
+        })?)
     }
 
     /// The share of the configured datastore; of the usual one, wherever it can be learnt.
@@ -235,7 +241,10 @@ impl<'a> Azure<'a> {
         let found = datastores.iter().find(|datastore| datastore.name() == workspace.datastore);
         let place = found.and_then(|datastore| Some((datastore.account()?, datastore.share()?)));
         let (account, share) = place.ok_or_else(|| {
-            let doing = format!("the Azure ML workspace {} has no file share datastore {}", workspace.name, workspace.datastore);
+            let doing = format!(
+                "the Azure ML workspace {} has no file share datastore {}",
+                workspace.name, workspace.datastore
+            );
             Trouble::new(Class::Refused, doing)
         })?;
         Ok(CodeShare {
@@ -246,7 +255,10 @@ impl<'a> Azure<'a> {
         })
     }
 
-    pub(crate) fn machine_learning(&self, workspace: &config::Workspace) -> Result<MachineLearning, SetupError> {
+    pub(crate) fn machine_learning(
+        &self,
+        workspace: &config::Workspace,
+    ) -> Result<MachineLearning, SetupError> {
         let id = MachineLearningId::new(&workspace.subscription, &workspace.resource_group, &workspace.name);
         let id = id.map_err(setting("publish.workspace"))?;
         Ok(MachineLearning::new(self.arm(), id, self.config.azure.api_versions.machine_learning.clone()))
@@ -321,15 +333,43 @@ async fn sources(
             let bundles = bundles.expect("reading a folder does not panic and is not cancelled")?;
             folder(bundles, settings.output, format!("folder {}", settings.path.display()))
         }
-        SourceKind::Sentinel | SourceKind::Queue => {
+        SourceKind::Sentinel => {
             let sentinel = azure.sentinel()?;
             (Arc::new(ListSource::new(Vec::new())), Arc::new(SentinelIncidents::new(sentinel)))
+        }
+        SourceKind::Queue => {
+            let sentinel = azure.sentinel()?;
+            let settings = config.queue()?;
+            let (queue, poison) = azure.queues().await?;
+            let settings = QueueSettings {
+                visibility: settings.visibility,
+                visibility_without_renewal: longest_run(config) + SLACK,
+                deliveries: settings.deliveries,
+            };
+            let source = QueueSource::new(queue, poison, settings);
+            (Arc::new(source), Arc::new(SentinelIncidents::new(sentinel)))
         }
     };
     Ok(match choice {
         SourceChoice::Named(references) => (Arc::new(ListSource::new(references)), incidents),
         _ => (source, incidents),
     })
+}
+
+/// What a run takes besides its notebook: the kernel's start, publishing, the requests.
+const SLACK: Duration = Duration::from_mins(10);
+
+/// A message that cannot be renewed is leased for at most this long; the service allows seven days.
+const LONGEST_LEASE: Duration = Duration::from_hours(24);
+
+/// The longest that any notebook may run.
+fn longest_run(config: &Config) -> Duration {
+    let routes = config.routes.iter().filter_map(|route| match &route.treatment {
+        Treatment::Run(differences) => differences.timeout,
+        Treatment::Skip => None,
+    });
+    let limits = routes.chain([config.run.timeout]);
+    limits.map(|limit| limit.unwrap_or(LONGEST_LEASE)).max().unwrap_or(LONGEST_LEASE).min(LONGEST_LEASE)
 }
 
 async fn publishing(
