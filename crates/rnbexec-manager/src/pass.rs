@@ -150,7 +150,15 @@ impl Manager {
                         if !known || arrival.asked_for {
                             let now = self.now();
                             let (state, facts) = (State::NEW, *facts);
-                            cases.push(Case { key, state, due: now, owned: true, enlisted: now, updated: now, facts });
+                            cases.push(Case {
+                                key,
+                                state,
+                                due: now,
+                                owned: true,
+                                enlisted: now,
+                                updated: now,
+                                facts,
+                            });
                         }
                     }
                     Ok(Examined::Not(reason)) => {
@@ -159,7 +167,9 @@ impl Manager {
                     }
                     Err(trouble) => troubles.push(trouble),
                 }
-                kept.extend(arrival.delivery.map(|delivery| KeptDelivery::new(Arc::clone(&self.source), delivery)));
+                kept.extend(
+                    arrival.delivery.map(|delivery| KeptDelivery::new(Arc::clone(&self.source), delivery)),
+                );
             }
             if batch.exhausted {
                 break;

@@ -169,7 +169,11 @@ impl Manager {
 
     /// Sends what a plan says. Each incident is looked at first: if it is not what it was, or if what would be sent now differs
     /// from the plan, nothing is sent for it.
-    pub async fn apply(self: &Arc<Self>, plan: &Plan, cancel: Cancel) -> Result<Vec<(Planned, Applied)>, PassError> {
+    pub async fn apply(
+        self: &Arc<Self>,
+        plan: &Plan,
+        cancel: Cancel,
+    ) -> Result<Vec<(Planned, Applied)>, PassError> {
         let mut applied = Vec::new();
         for planned in &plan.incidents {
             let became = match &planned.outcome {
@@ -192,7 +196,8 @@ impl Manager {
         };
         let key = case.key.clone();
         let drove = crate::driver::drive(self, case, None, [cancel, Cancel::never()]).await?;
-        let case = Box::new(self.ledger.case(&key).await?.expect("a case that was worked on is in the ledger"));
+        let case =
+            Box::new(self.ledger.case(&key).await?.expect("a case that was worked on is in the ledger"));
         Ok(match drove {
             crate::driver::Drove::Over(Ending::Triaged) => Applied::Done(case),
             _ => Applied::Unfinished(case),
@@ -257,10 +262,12 @@ impl Work<'_> {
                 let (etag, requests) = self.requests().await?;
                 let executed = self.executed_path();
                 let bytes = tokio::fs::read(&executed).await.map_err(|error| {
-                    Trouble::new(Class::Unavailable, format!("cannot read {}", executed.display())).because(error)
+                    Trouble::new(Class::Unavailable, format!("cannot read {}", executed.display()))
+                        .because(error)
                 })?;
                 let verdict = self.facts().verdict.clone();
-                let verdict = verdict.ok_or_else(|| Trouble::new(Class::Refused, "a finding without a verdict"))?;
+                let verdict =
+                    verdict.ok_or_else(|| Trouble::new(Class::Refused, "a finding without a verdict"))?;
                 let outcome = PlannedOutcome::Finding {
                     verdict: Box::new(verdict),
                     executed,

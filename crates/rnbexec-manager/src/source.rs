@@ -3,6 +3,7 @@
 pub mod folder;
 pub mod list;
 pub mod queue;
+pub mod sentinel;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rnbexec::Services;
 use rnbexec_azure::arm::Arm;
 use rnbexec_azure::blob::Blobs;
@@ -36,6 +37,7 @@ use crate::source::IncidentSource;
 use crate::source::folder::FolderSource;
 use crate::source::list::ListSource;
 use crate::source::queue::{QueueSettings, QueueSource};
+use crate::source::sentinel::SentinelSource;
 
 /// What a manager is made of.
 pub struct Setup {
@@ -278,7 +280,7 @@ impl Setup {
         let Self { config, services, variables, source, again, listener } = self;
         let azure = Azure::new(&config, &variables)?;
         let ledger = Ledger::open(&config.state.folder)?;
-        let (source, incidents) = sources(&config, &azure, source).await?;
+        let (source, incidents) = sources(&config, &azure, source, &services.clock).await?;
         let (publisher, places) = publishing(&config, &azure, &services).await?;
         let settings = config.redact.settings();
         Redactor::new(Vec::<String>::new(), &settings).map_err(setting("redact.patterns"))?;
@@ -317,6 +319,7 @@ async fn sources(
     config: &Config,
     azure: &Azure<'_>,
     choice: SourceChoice,
+    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
 ) -> Result<(Arc<dyn IncidentSource>, Arc<dyn Incidents>), SetupError> {
     let folder = |bundles, output: PathBuf, name: String| -> (Arc<dyn IncidentSource>, Arc<dyn Incidents>) {
         let incidents = FolderIncidents::new(bundles, output);
@@ -335,7 +338,10 @@ async fn sources(
         }
         SourceKind::Sentinel => {
             let sentinel = azure.sentinel()?;
-            (Arc::new(ListSource::new(Vec::new())), Arc::new(SentinelIncidents::new(sentinel)))
+            let clock = Arc::clone(clock);
+            let source =
+                SentinelSource::new(sentinel.clone(), config.source.sentinel.clone(), move || clock());
+            (Arc::new(source), Arc::new(SentinelIncidents::new(sentinel)))
         }
         SourceKind::Queue => {
             let sentinel = azure.sentinel()?;
