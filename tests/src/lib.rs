@@ -1,5 +1,6 @@
 //! What rnbexec promises, as tests against outside witnesses: this library is the harness, the promises are in `tests/*.rs`.
 //!
+//! - [`azure`]: a simulated Azure, stateful and strict, with faults on demand.
 //! - [`oracle`]: the Python tools rnbexec is compared with, hash-pinned, installed on first use.
 //! - [`book`]: notebooks written in a test.
 //! - [`differential`]: the same case through papermill and through rnbexec, compared.
@@ -12,6 +13,7 @@
 //!
 //! A test whose witness is missing fails with the reason; it never passes by doing nothing.
 
+pub mod azure;
 pub mod book;
 pub mod differential;
 pub mod fake_kernel;
