@@ -288,8 +288,10 @@ impl fmt::Debug for CredentialSettings {
 /// The identity of this process. Nothing is asked before the first token is.
 pub fn credential(settings: &CredentialSettings) -> Result<Identity, AzureError> {
     let http = settings.http.clone().map_or_else(Http::once, Ok)?;
-    for secret in [&settings.client_secret, &settings.msi_secret, &settings.identity_header] {
-        secret.iter().for_each(|secret| settings.known.add(secret.secret()));
+    for secret in
+        [&settings.client_secret, &settings.msi_secret, &settings.identity_header].into_iter().flatten()
+    {
+        settings.known.add(secret.secret());
     }
     Ok(Arc::new(Chain::new(settings.clone(), http)?))
 }

@@ -139,7 +139,7 @@ async fn serve(
     let Answer { status, headers, body } = respond(&asked)?;
     let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name.as_str(), ": ", &value, "\r\n"]);
     }
     stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.ok()
 }

@@ -161,3 +161,54 @@ async fn a_whole_call_is_bounded_however_many_attempts_are_left() {
     assert_eq!(error.kind(), &AzureErrorKind::Unavailable { retry_after: None });
     assert!(started.elapsed() < std::time::Duration::from_secs(4));
 }
+
+/// What is logged while it is alive.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_the_ids_of_each_attempt_and_neither_tokens_nor_bodies() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // Other tests may have come to these lines of code first, when nobody listened: then once more.
+    for _ in 0..2 {
+        tracing::callsite::rebuild_interest_cache();
+        let server = Server::script(vec![
+            answer(401, "s3cret-in-a-refusal").with("x-ms-request-id", "r-1"),
+            answer(503, "s3cret").with("x-ms-request-id", "r-2").with("x-ms-correlation-request-id", "c-2"),
+            answer(200, r#"{"key": "s3cret-in-an-answer"}"#).with("x-ms-request-id", "r-3"),
+        ])
+        .await;
+        let mut url = url(&server);
+        url.query_pairs_mut().append_pair("sig", "s3cret-in-a-query");
+        server.arm().put(url, &json!({"key": "s3cret-in-a-question"})).await.unwrap();
+    }
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    for id in [
+        "request_id=\"r-1\"",
+        "request_id=\"r-2\"",
+        "correlation_id=\"c-2\"",
+        "request_id=\"r-3\"",
+        "trying again",
+    ] {
+        assert!(text.contains(id), "{id}: {text}");
+    }
+    assert!(!text.contains("s3cret") && !text.contains("token-"), "{text}");
+}

@@ -177,7 +177,6 @@ impl Chain {
                 AzureDeveloperCliCredential::new(Some(AzureDeveloperCliCredentialOptions {
                     tenant_id: settings.command_tenant.clone(),
                     executor: Some(Arc::new(Command { path: settings.path.clone() })),
-                    ..Default::default()
                 }))?
             }
         })
@@ -262,6 +261,27 @@ impl fmt::Debug for Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Server, answer};
+
+    #[tokio::test]
+    async fn a_token_that_is_still_good_is_used_while_it_cannot_be_replaced() {
+        let server = Server::start(|_| Some(answer(503, ""))).await;
+        let settings = CredentialSettings::from_variables(|_| None).with_metadata_service(&server.url);
+        let chain = Chain::new(settings, Http::once().expect("it can be made")).expect("it can be made");
+        let token =
+            |scope: &'static str| async { chain.get_token(&[scope], None).await.map(|token| token.token) };
+        let now = OffsetDateTime::now_utc();
+        for (scope, expires) in
+            [("good", now + Duration::from_hours(1)), ("old", now - Duration::from_secs(1))]
+        {
+            let held = Held { token: AccessToken::new(scope.to_owned(), expires), renew: now };
+            *chain.slot(scope).lock().await = Some(held);
+        }
+        assert_eq!(token("good").await.expect("it is good"), Secret::new("good"));
+        assert_eq!(token("good").await.expect("it is good"), Secret::new("good"));
+        assert_eq!(server.asked().len(), 1, "the second time it is too early to ask again");
+        assert!(token("old").await.is_err());
+    }
 
     #[test]
     fn a_token_is_replaced_five_minutes_ahead_and_a_short_one_after_half_its_life() {

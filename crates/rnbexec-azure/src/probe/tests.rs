@@ -79,9 +79,9 @@ async fn writing_is_looked_up_and_not_tried() {
     ]});
     let server = Server::script(vec![answer(200, &permissions)]).await;
     let (prober, arm) = prober(&server).await;
-    let probes = prober.write_incidents(&sentinel(&arm)).await;
-    assert_eq!(probes.iter().map(Probe::is_allowed).collect::<Vec<_>>(), [true, true, false]);
-    assert_eq!(grant(&probes[2]).role, Role::SENTINEL_RESPONDER);
+    let answers = prober.write_incidents(&sentinel(&arm)).await;
+    assert_eq!(answers.iter().map(Probe::is_allowed).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(grant(&answers[2]).role, Role::SENTINEL_RESPONDER);
     assert_eq!(
         server.lines(),
         [format!("GET {SCOPE}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01")]
@@ -92,8 +92,8 @@ async fn writing_is_looked_up_and_not_tried() {
 async fn what_cannot_be_found_out_is_no_missing_role() {
     let server = Server::start(|_| Some(answer(404, ""))).await;
     let (prober, arm) = prober(&server).await;
-    let probes = prober.write_incidents(&sentinel(&arm)).await;
-    assert!(probes.iter().all(
+    let answers = prober.write_incidents(&sentinel(&arm)).await;
+    assert!(answers.iter().all(
         |probe| matches!(&probe.outcome, Outcome::Failed(error) if *error.kind() == AzureErrorKind::NotFound)
     ));
 }
@@ -145,10 +145,10 @@ async fn a_queue_is_asked_about_a_message_that_nobody_has() {
     let client = StorageClient::new(quick(), Arc::new(Named));
     let settings = StorageSettings::of_account("acct").with_endpoint(Service::Queue, server.url.to_string());
     let queue = queue::Queue::new(&client, &settings, "incidents").unwrap();
-    let probes = prober.use_queue(&queue, None).await;
-    assert!(probes[0].is_allowed(), "{}", probes[0]);
-    assert_eq!(grant(&probes[1]).role, Role::QUEUE_CONTRIBUTOR);
-    assert!(grant(&probes[1]).scope.ends_with("/queueServices/default/queues/incidents"));
+    let answers = prober.use_queue(&queue, None).await;
+    assert!(answers[0].is_allowed(), "{}", answers[0]);
+    assert_eq!(grant(&answers[1]).role, Role::QUEUE_CONTRIBUTOR);
+    assert!(grant(&answers[1]).scope.ends_with("/queueServices/default/queues/incidents"));
     assert!(server.lines().iter().all(|line| line.starts_with("DELETE /incidents/messages/")
         || line.starts_with("PUT /incidents/messages/")));
 }

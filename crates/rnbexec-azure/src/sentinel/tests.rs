@@ -41,9 +41,10 @@ async fn incidents_are_listed_page_by_page_with_filter_and_order() {
             "http://{}{SI}/incidents?api-version=2025-09-01&$skipToken=2",
             asked.header("host").unwrap()
         );
-        Some(match asked.line.contains("$skipToken=2") {
-            false => answer(200, &json!({"value": [incident(1), incident(2)], "nextLink": next})),
-            true => answer(200, &json!({"value": [incident(3)]})),
+        Some(if asked.line.contains("$skipToken=2") {
+            answer(200, &json!({"value": [incident(3)]}))
+        } else {
+            answer(200, &json!({"value": [incident(1), incident(2)], "nextLink": next}))
         })
     })
     .await;
