@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use crate::AzureError;
 use crate::credential::{CredentialSettings, credential};
 use crate::shared_key::SharedKeyPolicy;
-use crate::storage::{StorageClient, Access, Authorization, StorageSettings};
+use crate::storage::{Access, Authorization, StorageClient, StorageSettings};
 use crate::transport::client_options;
 
 /// Where a blob is, as far as its URL says.

@@ -35,7 +35,8 @@ impl Logs {
             path.pop_if_empty().extend(["v1", "workspaces", &workspace.to_string(), "query"]);
         }
         let body = json!({"query": query, "timespan": timespan});
-        let wait = [("prefer", "wait=60".to_owned())];
+        // Less than the silence after which a connection is given up.
+        let wait = [("prefer", "wait=45".to_owned())];
         self.client.send(Method::Post, url, &wait, Some(&body)).await
     }
 
@@ -62,6 +63,6 @@ mod tests {
         let asked = server.asked();
         assert_eq!(asked[0].line, format!("POST /v1/workspaces/{workspace}/query"));
         assert_eq!(asked[0].json(), json!({"query": "SecurityIncident | take 1", "timespan": "P1D"}));
-        assert_eq!(asked[0].header("prefer"), Some("wait=60"));
+        assert_eq!(asked[0].header("prefer"), Some("wait=45"));
     }
 }

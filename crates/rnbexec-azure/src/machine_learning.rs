@@ -14,8 +14,8 @@ use crate::{AzureError, AzureErrorKind};
 /// The version of the service that is spoken by default.
 pub const API_VERSION: &str = "2024-10-01";
 
-/// The version of the storage accounts' resource provider.
-const STORAGE_API_VERSION: &str = "2023-05-01";
+/// The version of the storage accounts' resource provider that is spoken by default.
+pub const STORAGE_API_VERSION: &str = "2023-05-01";
 
 /// The datastore that is the Notebooks tab.
 pub const WORKING_DIRECTORY: &str = "workspaceworkingdirectory";
@@ -157,12 +157,20 @@ pub struct MachineLearning {
     arm: Arm,
     id: MachineLearningId,
     api_version: String,
+    storage_api_version: String,
 }
 
 impl MachineLearning {
     /// The workspace with this id; see [`API_VERSION`].
     pub fn new(arm: Arm, id: MachineLearningId, api_version: String) -> Self {
-        Self { arm, id, api_version }
+        Self { arm, id, api_version, storage_api_version: STORAGE_API_VERSION.to_owned() }
+    }
+
+    /// Asks for the shares of a storage account in this version; see [`STORAGE_API_VERSION`].
+    #[must_use]
+    pub fn with_storage_api_version(mut self, version: impl Into<String>) -> Self {
+        self.storage_api_version = version.into();
+        self
     }
 
     /// The workspace's id.
@@ -234,7 +242,7 @@ impl MachineLearning {
     /// The names of the shares of an account.
     async fn shares(&self, account: &[&str]) -> Result<Vec<String>, AzureError> {
         let segments = [account, &["fileServices", "default", "shares"]].concat();
-        let all = self.arm.list(self.arm.url(&segments, STORAGE_API_VERSION, &[])?).all().await?;
+        let all = self.arm.list(self.arm.url(&segments, &self.storage_api_version, &[])?).all().await?;
         Ok(all.iter().filter_map(|share| Some(share.get("name")?.as_str()?.to_owned())).collect())
     }
 }

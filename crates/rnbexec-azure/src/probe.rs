@@ -29,6 +29,9 @@ use crate::sentinel::{IncidentQuery, Sentinel, WorkspaceId};
 use crate::{AzureError, AzureErrorKind};
 use permissions::Permission;
 
+/// The version of `Microsoft.Authorization` that is spoken by default.
+pub const API_VERSION: &str = "2022-04-01";
+
 /// A built-in role of Azure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
@@ -131,6 +134,7 @@ pub struct Principal {
 pub struct Prober {
     arm: Arm,
     principal: Option<Principal>,
+    api_version: String,
 }
 
 impl Prober {
@@ -138,7 +142,14 @@ impl Prober {
     pub async fn new(arm: Arm, identity: &Identity) -> Result<Self, AzureError> {
         let token = identity.get_token(&[&arm.cloud().management_scope()], None).await?;
         let principal = principal_of(token.token.secret());
-        Ok(Self { arm, principal })
+        Ok(Self { arm, principal, api_version: API_VERSION.to_owned() })
+    }
+
+    /// Looks permissions up in this version of `Microsoft.Authorization`; see [`API_VERSION`].
+    #[must_use]
+    pub fn with_api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = version.into();
+        self
     }
 
     /// Who asks, if the token tells.
@@ -253,7 +264,7 @@ impl Prober {
     async fn permissions(&self, workspace: &WorkspaceId) -> Result<Vec<Permission>, AzureError> {
         let segments =
             [&workspace.segments()[..], &["providers", "Microsoft.Authorization", "permissions"]].concat();
-        let all = self.arm.list(self.arm.url(&segments, permissions::API_VERSION, &[])?).all().await?;
+        let all = self.arm.list(self.arm.url(&segments, &self.api_version, &[])?).all().await?;
         Ok(all.iter().map(Permission::read).collect())
     }
 

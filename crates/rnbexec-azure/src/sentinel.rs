@@ -214,7 +214,8 @@ impl Sentinel {
     }
 
     /// Replaces an incident; what `body` leaves out is lost. A stale etag is a
-    /// [`Conflict`](crate::AzureErrorKind::Conflict).
+    /// [`Conflict`](crate::AzureErrorKind::Conflict); so is the second attempt when the answer to the first was lost, and the
+    /// incident, read again, then shows our change.
     pub async fn put_incident(&self, name: &IncidentName, body: &Value) -> Result<Incident, AzureError> {
         self.send(&Write::Incident { incident: name.clone(), body: body.clone() }).await.map(Incident::from)
     }

@@ -73,7 +73,10 @@ async fn without_that_datastore_the_account_of_the_workspace_is_looked_at() {
 #[tokio::test]
 async fn an_identity_that_may_read_the_workspace_only_still_finds_the_share() {
     let server = Server::start(workspace(None, None)).await;
-    assert_eq!(machine_learning(&server).code_share().await.unwrap().share, CODE_SHARE);
+    let learning = machine_learning(&server).with_storage_api_version("2024-01-01");
+    assert_eq!(learning.code_share().await.unwrap().share, CODE_SHARE);
+    let shares = format!("GET {ACCOUNT}/fileServices/default/shares?api-version=2024-01-01");
+    assert_eq!(server.lines().last(), Some(&shares));
 }
 
 #[tokio::test]

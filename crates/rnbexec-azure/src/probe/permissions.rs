@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-pub(super) const API_VERSION: &str = "2022-04-01";
-
 /// The actions of one assignment less its exceptions. Another assignment may allow what this one excepts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Permission {

@@ -79,12 +79,13 @@ async fn writing_is_looked_up_and_not_tried() {
     ]});
     let server = Server::script(vec![answer(200, &permissions)]).await;
     let (prober, arm) = prober(&server).await;
+    let prober = prober.with_api_version("2030-01-01");
     let answers = prober.write_incidents(&sentinel(&arm)).await;
     assert_eq!(answers.iter().map(Probe::is_allowed).collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(grant(&answers[2]).role, Role::SENTINEL_RESPONDER);
     assert_eq!(
         server.lines(),
-        [format!("GET {SCOPE}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01")]
+        [format!("GET {SCOPE}/providers/Microsoft.Authorization/permissions?api-version=2030-01-01")]
     );
 }
 
@@ -189,7 +190,7 @@ fn who_asks_is_read_from_the_token_where_it_tells() {
 #[test]
 fn a_command_holds_nothing_that_a_shell_would_run() {
     let arm = Arm::new(Cloud::public(), Arc::new(Named), &quick());
-    let prober = Prober { arm, principal: None };
+    let prober = Prober { arm, principal: None, api_version: API_VERSION.to_owned() };
     let grant = prober.grant(Role::READER, "/a$(rm)`x`\"; y\n", None);
     assert_eq!(
         grant.command,

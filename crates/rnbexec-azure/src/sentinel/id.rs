@@ -450,6 +450,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_every_name_is_safe(text in ".{0,60}|[-%./0-9a-zA-Z]{0,80}|https://.{0,60}|/subscriptions/.{0,60}") {
+            if let Ok(IncidentRef::Name(name) | IncidentRef::Arm { name, .. }) = IncidentRef::parse(&text) {
+                let safe = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+                proptest::prop_assert!(name.as_str().chars().all(safe) && !matches!(name.as_str(), "." | ".."));
+            }
+        }
+    }
+
     #[test]
     fn the_error_says_what_is_accepted_and_shows_a_hostile_text_escaped_and_short() {
         let error = IncidentRef::parse(&format!("\u{1b}[2J{}", "x/".repeat(1000))).unwrap_err().to_string();
