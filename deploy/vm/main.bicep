@@ -7,7 +7,7 @@ param location string = resourceGroup().location
 
 @description('The machine\'s name; what belongs to it is named after it.')
 @minLength(1)
-@maxLength(50)
+@maxLength(48)
 param name string = 'rnbexec-manager'
 
 @description('The machine\'s size: 8 GiB of memory and two processors do for four notebooks at a time. x86-64, generation 2.')

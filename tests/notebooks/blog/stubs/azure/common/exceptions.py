@@ -1,0 +1,5 @@
+"""As in the package."""
+
+
+class CloudError(Exception):
+    pass

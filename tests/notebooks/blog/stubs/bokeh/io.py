@@ -1,0 +1,5 @@
+"""As in the package."""
+
+
+def output_notebook(*args, **kwargs):
+    pass
