@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 
 use crate::duration::{Limit, parse_limit};
 use crate::exit;
+use crate::manager::args::{DemoArgs, ManagerCommand};
 
 use attached::split_attached_pairs;
 
@@ -25,8 +26,14 @@ pub(crate) enum Invocation {
     PapermillVersion,
     /// Show a notebook's parameters.
     Inspect(Box<InspectArgs>),
+    /// Make the page of an executed notebook.
+    Report(Box<ReportArgs>),
     /// Do something about kernels.
     Kernel(KernelCommand),
+    /// Do something about incidents.
+    Manager(ManagerCommand),
+    /// Show what the manager does.
+    Demo(DemoArgs),
     /// Print a completion script.
     Completions(clap_complete::Shell),
 }
@@ -49,9 +56,17 @@ enum Command {
         after_help = "Exits with 1 when no cell is tagged 'parameters' (with --json: an empty schema and 0)."
     )]
     Inspect(Box<InspectArgs>),
+    /// Make an HTML page of an executed notebook
+    #[command(after_help = REPORT_AFTER_HELP)]
+    Report(Box<ReportArgs>),
     /// List, install and remove kernels
     #[command(subcommand)]
     Kernel(KernelCommand),
+    /// Triage Microsoft Sentinel incidents with notebooks
+    #[command(subcommand)]
+    Manager(ManagerCommand),
+    /// Triage a backlog of recorded incidents offline, to see what the manager does
+    Demo(DemoArgs),
     /// papermill's own command line, as when started under that name
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Papermill {
@@ -296,6 +311,40 @@ pub(crate) struct InspectArgs {
     pub(crate) parameters: ParameterArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The executed notebook: a path, `-` for standard input, or a URL
+    #[arg(value_name = "NOTEBOOK_PATH")]
+    pub(crate) notebook: String,
+    /// Where the page goes: the same kinds of places [default: beside the notebook, with the extension .html]
+    #[arg(value_name = "OUTPUT_PATH")]
+    pub(crate) output: Option<String>,
+    /// The title, instead of the notebook's first heading
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) title: Option<String>,
+    /// Leave the code out
+    #[arg(long, visible_alias = "hide-source")]
+    pub(crate) no_code: bool,
+    /// When outputs that need scripts of their own may run them, walled off from the page and the network
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) scripts: WhenScripts,
+    /// The least important messages to show on standard error
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
+    pub(crate) log_level: Level,
+}
+
+/// When the scripts of outputs run in a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenScripts {
+    /// When the reader opens the output
+    #[default]
+    OnDemand,
+    /// When the page is opened
+    Always,
+    /// Never: they are left out
+    Never,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KernelCommand {
     /// List the kernels that can be used here
@@ -410,7 +459,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     match Rnbexec::from_arg_matches(&matches)?.command {
         Command::Run(args) => Ok(Invocation::Run(Front::Run, args)),
         Command::Inspect(args) => Ok(Invocation::Inspect(args)),
+        Command::Report(args) => Ok(Invocation::Report(args)),
         Command::Kernel(command) => Ok(Invocation::Kernel(command)),
+        Command::Manager(command) => Ok(Invocation::Manager(command)),
+        Command::Demo(args) => Ok(Invocation::Demo(args)),
         Command::Completions { shell } => Ok(Invocation::Completions(shell)),
         Command::Papermill { arguments } => {
             papermill(std::iter::once("papermill".into()).chain(arguments).collect())
@@ -461,6 +513,8 @@ pub(crate) fn show(error: &clap::Error) -> u8 {
 }
 
 const RUN_USAGE: &str = "rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
+const REPORT_AFTER_HELP: &str = "The page needs no Jupyter, no network and no scripts; what the notebook displays cannot \
+                                 harm its reader.";
 const PAPERMILL_USAGE: &str = "papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
 
 /// Which command line a run came from.

@@ -1,4 +1,4 @@
-//! The `rnbexec` command line: `run`, `inspect`, `kernel`, and papermill's own command line under papermill's name.
+//! The `rnbexec` command line: `run`, `inspect`, `report`, `kernel`, `manager`, `demo`, and papermill's own command line under papermill's name.
 //!
 //! The program on one screen: read the flags ([`args`]), hand them to their command, exit with its code ([`exit`]).
 //! A command first checks its flags ([`settings`]), then acts. Standard output holds only what was asked for; all else
@@ -7,6 +7,7 @@
 mod args;
 mod completions;
 mod console;
+mod demo;
 mod duration;
 mod exit;
 mod extension;
@@ -14,9 +15,11 @@ mod failure;
 mod inspect;
 mod kernel;
 mod log;
+mod manager;
 mod parameters;
 mod paths;
 mod progress;
+mod report;
 mod reporter;
 mod run;
 mod runtime;
@@ -39,7 +42,10 @@ fn main() -> ExitCode {
         Ok(Invocation::Run(front, args)) => run::run(front, args.papermill, args.more),
         Ok(Invocation::PapermillVersion) => version::papermill(),
         Ok(Invocation::Inspect(args)) => inspect::inspect(*args),
+        Ok(Invocation::Report(args)) => report::report(&args),
         Ok(Invocation::Kernel(command)) => kernel::kernel(command),
+        Ok(Invocation::Manager(command)) => manager::manager(command),
+        Ok(Invocation::Demo(args)) => demo::demo(args),
         Ok(Invocation::Completions(shell)) => completions::print(shell),
         Err(error) => args::show(&error),
     })

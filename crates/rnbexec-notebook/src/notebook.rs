@@ -207,6 +207,11 @@ impl Cell {
         outputs.as_array_mut().expect("made an array just above")
     }
 
+    /// The files attached to a Markdown or raw cell: by name, each a bundle of base64 by MIME type.
+    pub fn attachments(&self) -> Option<&Object> {
+        self.members.get("attachments").and_then(Json::as_object)
+    }
+
     /// How many requests the kernel had executed when it executed this cell.
     pub fn execution_count(&self) -> Option<i64> {
         self.members.get("execution_count").and_then(Json::as_i64)

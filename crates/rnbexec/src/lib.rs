@@ -10,6 +10,7 @@ mod event;
 mod outcome;
 mod record;
 mod redact;
+pub mod report;
 mod request;
 mod run;
 mod save;
