@@ -112,7 +112,11 @@ impl Redactor {
                     *text = clean;
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value_within(item, masked)),
+            Value::Array(items) => {
+                for item in items {
+                    self.value_within(item, masked);
+                }
+            }
             Value::Object(members) => {
                 *members = std::mem::take(members)
                     .into_iter()
@@ -143,7 +147,9 @@ impl Redactor {
                 if items.len() > 1 && items.iter().all(Json::is_string) {
                     self.lines(items, masked);
                 } else {
-                    items.iter_mut().for_each(|item| self.json(item, masked));
+                    for item in items {
+                        self.json(item, masked);
+                    }
                 }
             }
             Json::Object(members) => {
@@ -171,7 +177,9 @@ impl Redactor {
         let clean = self.clean(&whole, &mut in_whole).into_owned();
         let mut one_by_one = Masked::default();
         let mut lines = items.to_vec();
-        lines.iter_mut().for_each(|line| self.json(line, &mut one_by_one));
+        for line in &mut lines {
+            self.json(line, &mut one_by_one);
+        }
         if in_whole.total() > one_by_one.total() {
             lines.fill(Json::from(""));
             if let Some(first) = lines.first_mut() {

@@ -188,14 +188,12 @@ impl<'a> Object<'a> {
 
     fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Read<Option<T>> {
         let Some(text) = self.text(key)? else { return Ok(None) };
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, meaning)) => Ok(Some(*meaning)),
-            None => {
-                let choices: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                let text: String = text.chars().take(50).collect();
-                Err(self.wrong(key, format!("{text:?} is not one of {}", choices.join(", "))))
-            }
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(Some(*meaning));
         }
+        let choices: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let text: String = text.chars().take(50).collect();
+        Err(self.wrong(key, format!("{text:?} is not one of {}", choices.join(", "))))
     }
 
     fn classification(&self) -> Read<Option<Classification>> {

@@ -234,7 +234,7 @@ fn parsed(json: &Value) -> Notebook {
     Notebook::parse(json.to_string().as_bytes(), &mut || "fresh".to_owned()).unwrap().notebook
 }
 
-fn displayed(verdict: Value) -> Value {
+fn displayed(verdict: &Value) -> Value {
     json!([{"output_type": "display_data", "metadata": {}, "data": {"text/plain": "v", (MIME_TYPE): verdict}}])
 }
 
@@ -245,8 +245,8 @@ fn judged(cells: &[(&str, Value)]) -> Judgement {
 #[test]
 fn the_last_verdict_counts() {
     let judgement = judged(&[
-        ("", displayed(json!({"severity": "High"}))),
-        ("", displayed(json!({"severity": "Low", "title": "after all"}))),
+        ("", displayed(&json!({"severity": "High"}))),
+        ("", displayed(&json!({"severity": "Low", "title": "after all"}))),
         ("", json!([{"output_type": "stream", "name": "stdout", "text": "done"}])),
     ]);
     let Judgement::Finding(verdict) = judgement else { panic!("{judgement:?}") };
@@ -262,7 +262,7 @@ fn a_verdict_counts_as_a_result_too_and_as_text_in_lines() {
 
 #[test]
 fn informational_is_no_finding_unless_the_rules_say_so() {
-    let cells = [("output", displayed(json!({"severity": "Informational"})))];
+    let cells = [("output", displayed(&json!({"severity": "Informational"})))];
     let informational = Verdict::new(Severity::Informational);
     assert_eq!(judged(&cells), Judgement::NoFinding(Some(informational.clone())));
     let rules = JudgeRules { minimum_severity: Severity::Informational, ..JudgeRules::default() };
@@ -273,7 +273,7 @@ fn informational_is_no_finding_unless_the_rules_say_so() {
 fn a_verdict_that_is_not_sure_enough_is_no_finding() {
     let rules = JudgeRules { minimum_confidence: 0.6, ..JudgeRules::default() };
     for (confidence, finding) in [(json!(0.5), false), (json!(0.6), true), (Value::Null, true)] {
-        let cells = [("", displayed(json!({"severity": "High", "confidence": confidence})))];
+        let cells = [("", displayed(&json!({"severity": "High", "confidence": confidence})))];
         assert_eq!(
             matches!(judge(&notebook(&cells), &rules), Judgement::Finding(_)),
             finding,
@@ -304,8 +304,8 @@ fn any_output_of_the_tagged_cell_is_a_finding_where_there_is_no_verdict() {
 #[test]
 fn one_verdict_that_cannot_be_read_makes_the_triage_unclear() {
     let judgement = judged(&[
-        ("", displayed(json!({"severity": "Worst"}))),
-        ("output", displayed(json!({"severity": "Low"}))),
+        ("", displayed(&json!({"severity": "Worst"}))),
+        ("output", displayed(&json!({"severity": "Low"}))),
     ]);
     let Judgement::Unclear { problem } = judgement else { panic!("{judgement:?}") };
     assert!(
@@ -330,7 +330,7 @@ fn verdicts_that_only_a_notebooks_json_can_hold_make_it_unclear_and_no_panic() {
 
 /// The notebook of `cells` whose papermill metadata at `pointer` says something else.
 fn stamped(pointer: &str, value: Value) -> Notebook {
-    let finding = notebook(&[("", displayed(json!({"severity": "High"})))]);
+    let finding = notebook(&[("", displayed(&json!({"severity": "High"})))]);
     let mut json: Value = serde_json::from_slice(&finding.to_vec()).unwrap();
     *json.pointer_mut(pointer).unwrap() = value;
     parsed(&json)
@@ -362,7 +362,7 @@ fn a_cell_that_may_raise_does_not_make_the_triage_unclear() {
 
 #[test]
 fn a_notebook_that_papermill_never_saw_is_judged_by_its_outputs() {
-    let mut notebook = notebook(&[("", displayed(json!({"severity": "High"})))]);
+    let mut notebook = notebook(&[("", displayed(&json!({"severity": "High"})))]);
     notebook.metadata_mut().shift_remove("papermill");
     for cell in notebook.cells_mut() {
         cell.metadata_mut().shift_remove("papermill");
