@@ -193,16 +193,14 @@ impl Publish {
         Ok(match self.to {
             PublishTo::Nowhere => Destination::Nowhere,
             PublishTo::Folder => Destination::Folder(self.folder.clone()),
-            PublishTo::Blob => match &self.blob.place {
-                Some(blob) => {
-                    Destination::Blob(Blob { account_key: self.blob.account_key.clone(), ..blob.clone() })
-                }
-                None => {
+            PublishTo::Blob => {
+                let Some(blob) = &self.blob.place else {
                     let example = "[publish.blob] url = \"https://ACCOUNT.blob.core.windows.net/CONTAINER\"";
                     let because = "publish.to is \"blob\"";
                     return Err(vec![ConfigError::missing("publish.blob.url", because, example)]);
-                }
-            },
+                };
+                Destination::Blob(Blob { account_key: self.blob.account_key.clone(), ..blob.clone() })
+            }
             PublishTo::Workspace => Destination::Workspace(self.workspace.checked(sentinel)?),
         })
     }

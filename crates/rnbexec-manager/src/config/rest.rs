@@ -96,11 +96,11 @@ pub(super) fn judge(section: &Section<'_>) -> JudgeRules {
 pub(super) fn policy(section: &Section<'_>) -> Policy {
     let severities =
         [("raise", SeverityPolicy::Raise), ("set", SeverityPolicy::Set), ("keep", SeverityPolicy::Keep)];
-    let states =
+    let outcomes =
         [("keep", StatusPolicy::Keep), ("activate", StatusPolicy::Activate), ("close", StatusPolicy::Close)];
     let severity =
         section.text("severity", &value::one_of(&severities), |text| value::word(text, &severities));
-    let status = section.text("status", &value::one_of(&states), |text| value::word(text, &states));
+    let status = section.text("status", &value::one_of(&outcomes), |text| value::word(text, &outcomes));
     let labels = section.list("add_labels", "write a list of labels", |text| {
         let label = text.trim();
         if label.chars().any(char::is_control) || label.chars().count() > LONGEST_LABEL {

@@ -90,7 +90,7 @@ const KEEPS: [(&str, Keep); 3] =
 
 pub(super) fn run(section: &Section<'_>) -> Run {
     let jobs = section.whole("jobs", 1..=1000).unwrap_or(4);
-    let timeout = section.limit("timeout").map_or(Some(Duration::from_secs(1800)), |Limit(limit)| limit);
+    let timeout = section.limit("timeout").map_or(Some(Duration::from_mins(30)), |Limit(limit)| limit);
     let cell_timeout = section.limit("cell_timeout").and_then(|Limit(limit)| limit);
     Run {
         notebook: notebook(section).unwrap_or_else(|| Notebook::Shipped(SHIPPED[0].to_owned())),

@@ -98,16 +98,16 @@ const KINDS: [(&str, SourceKind); 3] =
     [("sentinel", SourceKind::Sentinel), ("queue", SourceKind::Queue), ("folder", SourceKind::Folder)];
 
 /// What Azure allows a message to be invisible.
-const LONGEST_LEASE: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST_LEASE: Duration = Duration::from_hours(7 * 24);
 
 pub(super) fn source(section: &Section<'_>, key_vault_suffix: &str) -> Source {
     let kind = section.text("kind", &value::one_of(&KINDS), |text| value::word(text, &KINDS));
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     Source {
         kind: kind.unwrap_or(SourceKind::Sentinel),
         interval: section
             .duration("interval", Duration::from_secs(1)..=day)
-            .unwrap_or(Duration::from_secs(60)),
+            .unwrap_or(Duration::from_mins(1)),
         sentinel: section.section("sentinel", poll),
         queue: section.section("queue", |section| queue(section, key_vault_suffix)),
         folder: section.section("folder", |section| FolderGiven {
@@ -118,17 +118,17 @@ pub(super) fn source(section: &Section<'_>, key_vault_suffix: &str) -> Source {
 }
 
 fn poll(section: &Section<'_>) -> Poll {
-    let states = [("New", "New"), ("Active", "Active")];
-    let instead = format!("{} (closed incidents are never triaged)", value::one_of(&states));
-    let status = section.choices("status", &instead, |text| value::word(text, &states));
-    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let open = [("New", "New"), ("Active", "Active")];
+    let instead = format!("{} (closed incidents are never triaged)", value::one_of(&open));
+    let status = section.choices("status", &instead, |text| value::word(text, &open));
+    let days = |days: u64| Duration::from_hours(days * 24);
     let since = "write how far back (\"7d\") or a time (\"2025-01-31T00:00:00Z\")";
     Poll {
         status: status.unwrap_or_else(|| vec!["New", "Active"]).into_iter().map(str::to_owned).collect(),
         conditions: conditions(section, &PLURAL),
         filter: section.text("filter", "write an OData filter", |text| Ok(text.trim().to_owned())),
         since: section.value("since", since, Since::read).unwrap_or(Since::Ago(days(7))),
-        overlap: section.duration("overlap", Duration::ZERO..=days(30)).unwrap_or(Duration::from_secs(600)),
+        overlap: section.duration("overlap", Duration::ZERO..=days(30)).unwrap_or(Duration::from_mins(10)),
         page_size: section.whole("page_size", 1..=1000).unwrap_or(100),
     }
 }
@@ -149,7 +149,7 @@ fn queue(section: &Section<'_>, key_vault_suffix: &str) -> QueueGiven {
         queue: section.text("queue", named, queue_of),
         visibility: section
             .duration("visibility", Duration::from_secs(1)..=LONGEST_LEASE)
-            .unwrap_or(Duration::from_secs(300)),
+            .unwrap_or(Duration::from_mins(5)),
         deliveries: section.whole("deliveries", 1..=1000).unwrap_or(5),
         poison: section.text("poison", named, queue_of),
         account_key: section

@@ -64,7 +64,7 @@ fn flags_win_over_variables_over_the_file_over_the_defaults() {
     .unwrap();
     assert_eq!(config.run.jobs, 5);
     assert_eq!(config.run.kernel.as_deref(), Some("of-variable"));
-    assert_eq!(config.run.timeout, Some(Duration::from_secs(60)));
+    assert_eq!(config.run.timeout, Some(Duration::from_mins(1)));
     assert_eq!(config.run.bundle, Bundle::Auto);
 }
 
@@ -163,7 +163,7 @@ fn durations_are_seconds_or_texts_with_units() {
 fn the_first_poll_begins_some_time_ago_or_at_a_time() {
     let since = |text: &str| load(&format!("[source.sentinel]\nsince = {text}")).source.sentinel.since;
     let new_year = "2025-01-01T00:00:00Z".parse().unwrap();
-    assert_eq!(since("'12h'"), Since::Ago(Duration::from_secs(43_200)));
+    assert_eq!(since("'12h'"), Since::Ago(Duration::from_hours(12)));
     for text in ["'2025-01-01T00:00:00Z'", "2025-01-01T01:00:00+01:00", "2025-01-01"] {
         assert_eq!(since(text), Since::At(new_year), "{text}");
     }
@@ -220,7 +220,7 @@ fn a_queue_is_an_account_and_a_name_or_an_address() {
     assert_eq!(named.url.as_str(), "https://contoso.queue.core.windows.net/incidents");
     assert_eq!(named.poison.as_str(), "https://contoso.queue.core.windows.net/incidents-poison");
     assert_eq!((named.account.as_str(), named.deliveries), ("contoso", 2));
-    assert_eq!(named.visibility, Duration::from_secs(600));
+    assert_eq!(named.visibility, Duration::from_mins(10));
 
     let emulated = queue("url = 'http://127.0.0.1:10001/devstoreaccount1/incidents'\npoison = 'dead'");
     assert_eq!(emulated.url.as_str(), "http://127.0.0.1:10001/devstoreaccount1/incidents");

@@ -45,7 +45,7 @@ impl Origin {
     pub(super) fn place(&self) -> String {
         match self {
             Self::File { path, line } => {
-                let name = path.file_name().map_or_else(|| path.as_os_str(), |name| name);
+                let name = path.file_name().unwrap_or_else(|| path.as_os_str());
                 format!("{}, line {line}", name.display())
             }
             Self::Variable(name) => format!("variable {name}"),

@@ -42,7 +42,7 @@ pub enum Since {
 }
 
 /// A hundred years: longer is a slip, and would overflow clocks.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// Seconds as a duration.
 pub(super) fn seconds(seconds: f64) -> Option<Duration> {

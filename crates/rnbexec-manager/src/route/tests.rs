@@ -111,7 +111,7 @@ fn without_a_route_run_holds_as_it_is() {
     let Action::Run(triage) = router.choose(&incident()).action else { panic!("it runs") };
     assert_eq!(triage, router.default_run());
     assert_eq!(triage.kernel_request().name.as_deref(), Some("k"));
-    assert_eq!(triage.limits().run, Some(Duration::from_secs(300)));
+    assert_eq!(triage.limits().run, Some(Duration::from_mins(5)));
     assert_eq!(triage.limits().cell, None);
     assert_eq!(triage.parameters.get("days").and_then(rnbexec_notebook::Json::as_i64), Some(7));
 }
@@ -126,7 +126,7 @@ fn a_route_changes_what_it_names_and_nothing_else() {
     let Action::Run(triage) = router.choose(&incident()).action else { panic!("it runs") };
     assert_eq!(triage.notebook.to_string(), "/nb/b.ipynb");
     assert_eq!((triage.kernel.as_deref(), triage.timeout), (Some("k"), None));
-    assert_eq!(triage.cell_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(triage.cell_timeout, Some(Duration::from_mins(1)));
     assert_eq!((triage.bundle, triage.working_folder), (Bundle::Never, Some(PathBuf::from("/w"))));
     let parameters = rnbexec_notebook::Json::Object(triage.parameters.into_object()).to_compact();
     assert_eq!(parameters, r#"{"days":7,"depth":2,"more":3}"#);
