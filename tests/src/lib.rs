@@ -3,6 +3,7 @@
 //! - [`azure`]: a simulated Azure, stateful and strict, with faults on demand.
 //! - [`oracle`]: the Python tools rnbexec is compared with, hash-pinned, installed on first use.
 //! - [`book`]: notebooks written in a test.
+//! - [`desk`]: a manager's world: a simulated Azure with incidents, a state folder, a triage notebook.
 //! - [`differential`]: the same case through papermill and through rnbexec, compared.
 //! - [`fake_kernel`]: a kernel whose language is faults.
 //! - [`program`]: the built command line, started in a world of its own.
@@ -15,6 +16,7 @@
 
 pub mod azure;
 pub mod book;
+pub mod desk;
 pub mod differential;
 pub mod fake_kernel;
 pub mod oracle;
@@ -25,6 +27,7 @@ pub mod servers;
 pub mod wait;
 
 pub use book::Book;
+pub use desk::Desk;
 pub use fake_kernel::FakeKernel;
 pub use program::{Done, finish, rnbexec_path};
 pub use saved::Saved;

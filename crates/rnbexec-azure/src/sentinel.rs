@@ -22,6 +22,9 @@ use crate::arm::{Arm, List};
 /// The version of the service that is spoken by default.
 pub const API_VERSION: &str = "2025-09-01";
 
+const LOG_ANALYTICS_API_VERSION: &str = "2023-09-01";
+const SUBSCRIPTIONS_API_VERSION: &str = "2022-12-01";
+
 /// Which incidents, and in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IncidentQuery {
@@ -100,6 +103,25 @@ impl Sentinel {
     /// The client of the resource manager.
     pub fn arm(&self) -> &Arm {
         &self.arm
+    }
+
+    /// The GUID under which Log Analytics knows the workspace, which notebooks need for queries.
+    ///
+    /// Source: "Workspaces - Get" of the Log Analytics REST reference.
+    pub async fn customer_id(&self) -> Result<Option<String>, AzureError> {
+        let url = self.arm.url(&self.workspace.segments(), LOG_ANALYTICS_API_VERSION, &[])?;
+        let workspace = self.arm.get(url).await?;
+        let id = workspace.pointer("/properties/customerId").and_then(Value::as_str);
+        Ok(id.map(str::to_owned))
+    }
+
+    /// The tenant that the subscription belongs to.
+    ///
+    /// Source: "Subscriptions - Get" of the Resource Manager REST reference.
+    pub async fn tenant_id(&self) -> Result<Option<String>, AzureError> {
+        let segments = ["subscriptions", self.workspace.subscription.as_str()];
+        let subscription = self.arm.get(self.arm.url(&segments, SUBSCRIPTIONS_API_VERSION, &[])?).await?;
+        Ok(subscription.get("tenantId").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// The incidents that match, page by page.

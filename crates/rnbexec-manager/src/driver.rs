@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::incidents::{Request, Sent, Write};
 use crate::lease::KeptDelivery;
 use crate::ledger::{Case, Facts, LedgerError, Outcome};
-use crate::manager::Manager;
+use crate::manager::{EXECUTED, Manager};
 use crate::place::{Destination, Place};
 use crate::policy::{Withheld, task_id, untouchable};
 use crate::verdict::Judgement;
@@ -181,6 +181,8 @@ impl<'a> Work<'a> {
             return Ok(self.skip(reason));
         }
         let bundle = self.manager.incidents.bundle(incident).await?;
+        // What an earlier triage of this very state left behind does not stand for the one that begins.
+        self.discard(EXECUTED).await?;
         self.keep("bundle.json", bundle.to_vec().into()).await?;
         Ok(Done::with("the incident and what belongs to it were read"))
     }
@@ -272,10 +274,10 @@ impl<'a> Work<'a> {
             }
             Judgement::Unclear { problem } => {
                 // The next attempt runs it anew.
-                self.discard("executed.ipynb").await?;
+                self.discard(EXECUTED).await?;
                 Err(Trouble::new(
                     Class::Notebook,
-                    format!("the notebook's verdict cannot be read: {problem}"),
+                    problem,
                 )
                 .into())
             }
@@ -489,7 +491,7 @@ impl<'a> Work<'a> {
 
     /// The executed notebook.
     pub(crate) fn executed_path(&self) -> PathBuf {
-        self.file("executed.ipynb")
+        self.file(EXECUTED)
     }
 
     /// The request that a write is.

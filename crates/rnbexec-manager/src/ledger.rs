@@ -165,6 +165,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Whether there is a ledger in this folder.
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
     /// Opens the ledger in this folder, making both when they are not there.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         let io = |source| LedgerError::Folder { folder: folder.to_owned(), source };

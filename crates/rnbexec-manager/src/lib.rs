@@ -34,7 +34,7 @@ pub mod verdict;
 
 pub use error::{Class, Trouble};
 pub use event::Event;
-pub use manager::{Manager, Setup, SetupError, SourceChoice};
+pub use manager::{Manager, Setup, SetupError, SourceChoice, run_folder};
 pub use pass::{PassError, PassReport};
 pub use run_key::{RunKey, RunKeyError};
 pub use template::TemplateError;

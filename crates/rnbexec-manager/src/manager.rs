@@ -23,7 +23,7 @@ use crate::error::{Class, Trouble};
 use crate::event::Event;
 use crate::incidents::Incidents;
 use crate::journal::Journal;
-use crate::ledger::{Facts, Ledger};
+use crate::ledger::{Case, Facts, Ledger};
 use crate::place::{Place, Places};
 use crate::policy::{Decision, decide};
 use crate::publish::Publisher;
@@ -52,12 +52,16 @@ pub struct Manager {
     pub(crate) services: Services,
     /// Triage again what somebody asks for by name, also when it was triaged before.
     pub(crate) again: bool,
+    tenant: Option<String>,
     workspace: Option<config::SentinelWorkspace>,
     journal: Journal,
     listener: Box<dyn Fn(&Event<'_>) + Send + Sync>,
     /// The notebooks of this pass, by where they lie.
     notebooks: Mutex<HashMap<String, Arc<NotebookFile>>>,
 }
+
+/// The executed notebook's name in a case's folder.
+pub(crate) const EXECUTED: &str = "executed.ipynb";
 
 /// What is redacted: what the configuration says, and the secrets that became known.
 pub(crate) struct Redaction {
@@ -200,7 +204,7 @@ impl Manager {
         let mut parameters = Parameters::default();
         let workspace = self.workspace.as_ref();
         let name = incident.name().map(|name| name.as_str().to_owned()).unwrap_or_default();
-        let tenant = self.config.azure.tenant.clone().unwrap_or_default();
+        let tenant = self.tenant.clone().unwrap_or_default();
         let guid = workspace.and_then(|workspace| workspace.workspace_id.clone()).unwrap_or_default();
         for (name, value) in [("incident_id", name), ("ten_id", tenant), ("ws_id", guid)] {
             parameters.insert(name.to_owned(), Json::from(value));
@@ -296,7 +300,16 @@ impl Manager {
 
     /// Where a case's files are: its bundle, its executed notebook.
     pub fn run_folder(&self, key: &RunKey) -> PathBuf {
-        self.config.state.folder.join("runs").join(key.as_str())
+        run_folder(&self.config.state.folder, key)
+    }
+
+    /// The executed notebook of a case as far as it is kept on this machine, without what is secret.
+    pub async fn executed(&self, case: &Case) -> Result<Option<Notebook>, Trouble> {
+        let notebook = self.read_notebook(&self.run_folder(&case.key).join(EXECUTED)).await?;
+        Ok(notebook.map(|mut notebook| {
+            self.redactor().notebook(&mut notebook);
+            notebook
+        }))
     }
 
     /// Whether the files of a case that ended so are kept.
@@ -357,6 +370,11 @@ impl Facts {
     pub fn called(&self) -> String {
         self.number.map_or_else(|| self.name.clone(), |number| number.to_string())
     }
+}
+
+/// Where the files of a case are, of the manager with this state folder.
+pub fn run_folder(state: &Path, key: &RunKey) -> PathBuf {
+    state.join("runs").join(key.as_str())
 }
 
 /// Ids for cells that have none, which only a notebook older than format 4.5 needs.

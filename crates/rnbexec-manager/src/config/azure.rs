@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rnbexec_azure::cloud::Cloud;
 use rnbexec_azure::credential::Source as CredentialSource;
+use rnbexec_azure::{key_vault, machine_learning, probe, sentinel};
 use url::Url;
 
 use super::read::Section;
@@ -34,6 +35,8 @@ pub struct Azure {
 pub struct ApiVersions {
     pub sentinel: String,
     pub machine_learning: String,
+    pub storage: String,
+    pub permissions: String,
     pub key_vault: String,
     pub files: String,
     pub queue: String,
@@ -120,9 +123,11 @@ fn api_versions(section: &Section<'_>) -> ApiVersions {
         version.unwrap_or_else(|| default.to_owned())
     };
     ApiVersions {
-        sentinel: version("sentinel", "2025-09-01"),
-        machine_learning: version("machine_learning", "2024-10-01"),
-        key_vault: version("key_vault", "7.4"),
+        sentinel: version("sentinel", sentinel::API_VERSION),
+        machine_learning: version("machine_learning", machine_learning::API_VERSION),
+        storage: version("storage", machine_learning::STORAGE_API_VERSION),
+        permissions: version("permissions", probe::API_VERSION),
+        key_vault: version("key_vault", key_vault::API_VERSION),
         files: version("files", "2022-11-02"),
         queue: version("queue", "2021-12-02"),
     }

@@ -64,6 +64,8 @@ pub enum SourceChoice {
     Named(Vec<IncidentRef>),
     /// These bundles, and what is written to them goes into this folder.
     Bundles(Vec<Bundle>, PathBuf),
+    /// The same, each as if it were asked for by name, and nothing else of Azure is known: a replay.
+    Recorded(Vec<Bundle>, PathBuf),
 }
 
 /// Why no manager could be made.
@@ -263,7 +265,9 @@ impl<'a> Azure<'a> {
     ) -> Result<MachineLearning, SetupError> {
         let id = MachineLearningId::new(&workspace.subscription, &workspace.resource_group, &workspace.name);
         let id = id.map_err(setting("publish.workspace"))?;
-        Ok(MachineLearning::new(self.arm(), id, self.config.azure.api_versions.machine_learning.clone()))
+        let versions = &self.config.azure.api_versions;
+        Ok(MachineLearning::new(self.arm(), id, versions.machine_learning.clone())
+            .with_storage_api_version(versions.storage.clone()))
     }
 
     async fn blobs(&self, blob: &config::Blob) -> Result<Blobs, SetupError> {
@@ -280,6 +284,8 @@ impl Setup {
         let Self { config, services, variables, source, again, listener } = self;
         let azure = Azure::new(&config, &variables)?;
         let ledger = Ledger::open(&config.state.folder)?;
+        let offline = matches!(source, SourceChoice::Bundles(..)) || config.source.kind == SourceKind::Folder;
+        let recorded = matches!(source, SourceChoice::Recorded(..));
         let (source, incidents) = sources(&config, &azure, source, &services.clock).await?;
         let (publisher, places) = publishing(&config, &azure, &services).await?;
         let settings = config.redact.settings();
@@ -295,6 +301,8 @@ impl Setup {
         let journal = Journal::new(&config.log.file, config.log.format, move |text| {
             journal_redaction.redactor().text(text).0.into_owned()
         });
+        let (tenant, workspace) =
+            if recorded { (None, None) } else { identify(&config, &azure, offline).await };
         Ok(Manager {
             ledger,
             source,
@@ -306,7 +314,8 @@ impl Setup {
             comment: config.comment.clone(),
             services,
             again,
-            workspace: config.sentinel().ok(),
+            tenant,
+            workspace,
             journal,
             listener,
             notebooks: std::sync::Mutex::default(),
@@ -325,8 +334,15 @@ async fn sources(
         let incidents = FolderIncidents::new(bundles, output);
         (Arc::new(FolderSource::new(incidents.clone(), name)), Arc::new(incidents))
     };
-    if let SourceChoice::Bundles(bundles, output) = choice {
-        return Ok(folder(bundles, output, "bundles".to_owned()));
+    match choice {
+        SourceChoice::Bundles(bundles, output) => return Ok(folder(bundles, output, "bundles".to_owned())),
+        SourceChoice::Recorded(bundles, output) => {
+            let names =
+                bundles.iter().filter_map(|bundle| bundle.incident.name().ok()).map(IncidentRef::Name);
+            let source = ListSource::new(names.collect());
+            return Ok((Arc::new(source), Arc::new(FolderIncidents::new(bundles, output))));
+        }
+        SourceChoice::Configured | SourceChoice::Named(_) => {}
     }
     let (source, incidents): (Arc<dyn IncidentSource>, Arc<dyn Incidents>) = match config.source.kind {
         SourceKind::Folder => {
@@ -360,6 +376,36 @@ async fn sources(
         SourceChoice::Named(references) => (Arc::new(ListSource::new(references)), incidents),
         _ => (source, incidents),
     })
+}
+
+/// What the notebooks are told about where their incidents live. What the configuration leaves out is asked of Azure; an identity
+/// that may not know it gets notebooks that are not told.
+async fn identify(
+    config: &Config,
+    azure: &Azure<'_>,
+    offline: bool,
+) -> (Option<String>, Option<config::SentinelWorkspace>) {
+    let tenant = config.azure.tenant.clone();
+    let (Ok(mut workspace), Ok(sentinel)) = (config.sentinel(), azure.sentinel()) else {
+        return (tenant, None);
+    };
+    if offline {
+        return (tenant, Some(workspace));
+    }
+    let known = |what: &str, asked: Result<Option<String>, AzureError>| {
+        asked.unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot learn the {what}");
+            None
+        })
+    };
+    if workspace.workspace_id.is_none() {
+        workspace.workspace_id = known("workspace's id", sentinel.customer_id().await);
+    }
+    let tenant = match tenant {
+        Some(tenant) => Some(tenant),
+        None => known("tenant", sentinel.tenant_id().await),
+    };
+    (tenant, Some(workspace))
 }
 
 /// What a run takes besides its notebook: the kernel's start, publishing, the requests.

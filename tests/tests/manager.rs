@@ -1,0 +1,5 @@
+//! The manager against the simulated Azure: what an incident goes through, and what becomes of it.
+
+mod manager {
+    mod way;
+}
