@@ -77,13 +77,13 @@ def card(facts, *, badges=("Severity",), limit=1500):
     facts = {name: value for name, value in facts.items() if clean(value) != ""}
     style = f"padding:3px 14px 3px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top"
     rows = "".join(
-        f'<tr style="background-color:transparent"><th style="{style};font-weight:600;white-space:nowrap">{escape(name)}</th>'
+        f'<tr style="background-color:transparent"><th style="{style};font-weight:600;white-space:nowrap">{_html(name, 80)}</th>'
         f'<td style="{style};white-space:normal;overflow-wrap:anywhere">{badge(value) if name in badges else _html(value, limit)}</td></tr>'
         for name, value in facts.items()
     )
     show(
         f'<table style="border-collapse:collapse;table-layout:auto;margin:4px 0">{rows}</table>',
-        "\n".join(f"{name}: {_text(value, limit)}" for name, value in facts.items()),
+        "\n".join(f"{_text(name, 80)}: {_text(value, limit)}" for name, value in facts.items()),
     )
 
 

@@ -1,6 +1,7 @@
-"""Runs the triage notebook's cells against a workspace that is played by a provider of ours, and says what came of it as JSON.
+"""Runs the triage notebook's cells in one process, without a kernel, and says what came of it as JSON.
 
-    python online.py NOTEBOOK SCENARIO
+    python triage.py NOTEBOOK backlog DATA_DIR     all incidents of a folder
+    python triage.py NOTEBOOK online SCENARIO      one incident, against a workspace that is played by a provider of ours
 
 The provider stands where msticpy's MSSentinel provider does. It answers from rows given here, notes every query, and fails on
 demand. Nothing reaches the network: the caller takes it away.
@@ -9,6 +10,7 @@ demand. Nothing reaches the network: the caller takes it away.
 import contextlib
 import json
 import os
+import pathlib
 import re
 import sys
 import tempfile
@@ -111,7 +113,25 @@ def skeleton(query):
     return re.sub(r'@?"(?:[^"\\\n]|\\[^\n])*"', '""', query)
 
 
-def main(notebook, scenario):
+def verdicts_in(shown):
+    return [thing["application/vnd.rnbexec.verdict+json"] for thing in shown if "application/vnd.rnbexec.verdict+json" in thing]
+
+
+def backlog(notebook, data_dir):
+    bundles = []
+    for path in sorted(pathlib.Path(data_dir).glob("incident*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        listed = content if isinstance(content, list) else [content]
+        bundles += [one.get("incident", one) for one in listed if "properties" in one.get("incident", one)]
+    answers = []
+    for incident in bundles:
+        shown = run(notebook, {"incident_id": incident["name"], "data_dir": data_dir})
+        pages = "\n".join(thing.get("text/html", "") for thing in shown)
+        answers.append({"number": incident["properties"]["incidentNumber"], "said": incident["properties"]["severity"], "verdicts": verdicts_in(shown), "page": pages})
+    print(json.dumps(answers))
+
+
+def online(notebook, scenario):
     data_providers.QueryProvider = Workspace
     parameters = {"incident_id": "11112222-AAAA-bbbb-cccc-333344445555", "ten_id": TENANT, "ws_id": WORKSPACE, "budget_seconds": 60.0}
     with contextlib.ExitStack() as stack:
@@ -120,23 +140,25 @@ def main(notebook, scenario):
             Workspace.host = HOSTILE
         elif scenario == "missing-tables":
             Workspace.failing = ("SecurityEvent", "DeviceProcessEvents", "SigninLogs", "SecurityAlert")
-        elif scenario == "unreachable":
+        elif scenario in ("unreachable", "unreachable-and-quiet"):
             Workspace.unreachable = "no credential of cli, msi could be used"
         elif scenario == "no-time":
             parameters["budget_seconds"] = 0.0
-        if scenario in ("missing-tables", "unreachable", "no-time", "hostile-bundle"):
+        if scenario in ("missing-tables", "unreachable", "unreachable-and-quiet", "no-time", "hostile-bundle"):
             if scenario == "hostile-bundle":
                 Workspace.host = HOSTILE
                 parameters["incident_id"] = '7" or true //'
-            json.dump(bundle(Workspace.host), open("bundle.json", "w", encoding="utf-8"))
+            made = bundle(Workspace.host)
+            if scenario == "unreachable-and-quiet":
+                made["entities"]["entities"] = made["entities"]["entities"][:1]
+            json.dump(made, open("bundle.json", "w", encoding="utf-8"))
             parameters["incident_bundle"] = "bundle.json"
         shown = run(notebook, parameters)
-    verdicts = [thing["application/vnd.rnbexec.verdict+json"] for thing in shown if "application/vnd.rnbexec.verdict+json" in thing]
     pages = "\n".join(thing.get("text/html", "") for thing in shown)
     print(json.dumps({
-        "verdicts": verdicts, "page": pages, "connected": Workspace.connected,
+        "verdicts": verdicts_in(shown), "page": pages, "connected": Workspace.connected,
         "queries": Workspace.queries, "skeletons": [skeleton(query) for query in Workspace.queries],
     }, default=str))
 
 
-main(*sys.argv[1:])
+{"backlog": backlog, "online": online}[sys.argv[2]](sys.argv[1], sys.argv[3])

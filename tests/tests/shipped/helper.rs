@@ -1,0 +1,130 @@
+//! `rnbexec_verdict` and `rnbexec_show`, the modules that the triage kernel brings.
+
+use rnbexec_manager::verdict::Verdict;
+use serde_json::{Value, json};
+
+use super::python;
+
+/// What `rnbexec_verdict.build(…)` gives, or the error it raises.
+fn build(arguments: &str) -> Result<Value, String> {
+    python(&[
+        "-c",
+        &format!("import json; from rnbexec_verdict import *; print(json.dumps(build({arguments})))"),
+    ])
+}
+
+#[test]
+fn a_verdict_needs_only_its_severity() {
+    let made = build("'Low'").unwrap();
+    assert_eq!(made, json!({"version": 1, "severity": "Low", "labels": [], "tasks": [], "evidence": []}));
+    Verdict::parse(&made).unwrap();
+}
+
+#[test]
+fn what_the_helper_accepts_the_manager_reads() {
+    let made = build(
+        "'High', confidence=0.9, title='A', summary='B `c`', classification='TruePositive', \
+         classification_reason='SuspiciousActivity', classification_comment='x', labels=['T1110', 'T1110'], \
+         tasks=['Do it', {'title': 'And this', 'description': 'so'}], \
+         evidence=[{'kind': 'Ip', 'entity': '203.0.113.7', 'severity': 'High', 'reason': 'r', 'source': '', 'technique': 'T1110'}], \
+         incident_number=7",
+    )
+    .unwrap();
+    let read = Verdict::parse(&made).unwrap();
+    assert_eq!((read.labels, read.confidence), (vec!["T1110".to_owned()], Some(0.9)));
+    assert_eq!(read.tasks.iter().map(|task| task.title.as_str()).collect::<Vec<_>>(), ["Do it", "And this"]);
+    assert_eq!(read.evidence[0].entity, "203.0.113.7");
+    assert_eq!(made["incident_number"], 7);
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_name() {
+    for (arguments, field) in [
+        ("'high'", "severity is one of"),
+        ("'Low', confidence=1.5", "confidence is a number from 0 to 1"),
+        ("'Low', confidence=float('nan')", "confidence is a number from 0 to 1"),
+        ("'Low', title='a\\nb'", "title is one line"),
+        ("'Low', title=5", "title is text"),
+        ("'Low', classification='Bad'", "classification is one of"),
+        (
+            "'Low', classification='Undetermined', classification_reason='SuspiciousActivity'",
+            "goes with TruePositive",
+        ),
+        ("'Low', labels='T1110'", "labels is a list"),
+        ("'Low', tasks=[{'title': ' '}]", "dicts with a title"),
+        ("'Low', evidence=['x']", "evidence is a list of dicts"),
+        ("'Low', evidence=[{'severity': 'Bad'}]", "severity of evidence is one of"),
+        ("'Low', other=object()", "not JSON"),
+    ] {
+        let error = build(arguments).unwrap_err();
+        assert!(error.contains("VerdictError") && error.contains(field), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn a_verdict_is_one_display_in_three_forms_with_its_texts_escaped() {
+    let code = "import json, IPython.display as d\n\
+                shown = []\n\
+                d.display = lambda thing, **more: shown.append([thing, more])\n\
+                from rnbexec_verdict import verdict\n\
+                verdict('Low', title='<b>\\u202e', summary='see `</code><script>` at http://a.example\\n\\n[x](http://b.example)', tasks=['<i>'])\n\
+                print(json.dumps(shown))";
+    let shown = python(&["-c", code]).unwrap();
+    assert_eq!(shown.as_array().map(Vec::len), Some(1));
+    assert_eq!(shown[0][1], json!({"raw": true}));
+    let display = &shown[0][0];
+    Verdict::parse(&display["application/vnd.rnbexec.verdict+json"]).unwrap();
+    let page = display["text/html"].as_str().unwrap();
+    for text in ["<b>\\u202e", "<script", "<i>", "http://", "\u{202e}", "href"] {
+        assert!(!page.contains(text), "{text:?} in {page}");
+    }
+    assert!(page.contains("&lt;script&gt;") && page.contains("hxxp://a.example"), "{page}");
+    assert_eq!(
+        display["text/plain"],
+        "Low: see `</code><script>` at hxxp://a.example  [x](hxxp://b.example)"
+    );
+}
+
+#[test]
+fn tables_cards_and_trees_show_text_as_text() {
+    let code = "import json, IPython.display as d\n\
+                shown = []\n\
+                d.display = lambda thing, **more: shown.append(thing)\n\
+                from rnbexec_show import card, defang, note, table, tree\n\
+                bad = '<img src=x onerror=alert(1)> http://a.example \\u202e\\x1b[31m'\n\
+                table([{'severity': bad, 'a': bad}], ['severity', 'a'], mono=('a',))\n\
+                card({bad: bad, 'Severity': bad})\n\
+                note(bad, bad)\n\
+                tree([(0, bad, bad, bad, True)])\n\
+                print(json.dumps([shown, defang('http://a.b[.]c/x')]))";
+    let answer = python(&["-c", code]).unwrap();
+    assert_eq!(answer[1], "hxxp://a[.]b[.]c/x");
+    for display in answer[0].as_array().unwrap() {
+        let (page, text) = (display["text/html"].as_str().unwrap(), display["text/plain"].as_str().unwrap());
+        assert!(!page.contains("<img") && page.contains("&lt;img"), "{page}");
+        for shown in [page, text] {
+            assert!(!shown.contains(['\u{202e}', '\u{1b}']), "{shown}");
+        }
+    }
+    assert_eq!(answer[0].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn the_table_of_indicators_answers_like_a_provider_of_msticpy() {
+    let code = "import json, pandas as pd\n\
+                from rnbexec_ti import TableTI\n\
+                rows = [{'NetworkIP': '198.51.100.7', 'ConfidenceScore': '80', 'ThreatType': 'Malware'},\n\
+                        {'Url': 'http://Bad.example/x/', 'ConfidenceScore': '', 'ThreatType': 'C2'}]\n\
+                found = TableTI(pd.DataFrame(rows).fillna('')).lookup_iocs(\n\
+                    {'198.51.100.7': 'ipv4', 'http://bad.example/X': 'url', 'bad.example': 'dns', '192.0.2.1': 'ipv4'})\n\
+                print(json.dumps(found[['Ioc', 'Result', 'Severity', 'Provider']].values.tolist()))";
+    assert_eq!(
+        python(&["-c", code]).unwrap(),
+        json!([
+            ["198.51.100.7", true, "high", "TableTI"],
+            ["http://bad.example/X", true, "warning", "TableTI"],
+            ["bad.example", true, "warning", "TableTI"],
+            ["192.0.2.1", false, "information", "TableTI"],
+        ])
+    );
+}
