@@ -162,7 +162,7 @@ impl Azure {
 
     /// What points a client at it.
     pub fn settings(&self) -> Settings {
-        Settings::new(&self.url(), &self.account_key())
+        Settings::new(&self.url())
     }
 
     /// The time that it stamps incidents, comments and files with. Tokens live by the system's clock.

@@ -402,3 +402,6 @@ mod planes;
 
 #[path = "azure/disturbances.rs"]
 mod disturbances;
+
+#[path = "azure/clients.rs"]
+mod clients;

@@ -10,7 +10,6 @@ mod tree;
 use uuid::Uuid;
 
 use super::call::{Call, Played, Reply, escape_xml};
-use super::clock::http_date;
 use super::names;
 use super::world::World;
 
@@ -37,7 +36,7 @@ pub(super) fn play(world: &mut World, call: &Call) -> Played {
         if call.method == "HEAD" {
             reply.body = bytes::Bytes::new();
         }
-        reply.with("date", http_date(world.clock.now()))
+        reply
     };
     match played {
         Ok(reply) => Ok(served(reply)),

@@ -1,4 +1,4 @@
-//! Log Analytics: queries that tests gave an answer to. Nothing here understands KQL.
+//! Log Analytics: queries that tests gave an answer to, and `print`. Nothing here understands more of KQL.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -62,10 +62,24 @@ pub(super) fn play(world: &World, call: &Call) -> Played {
     if let Some((_, answer)) = world.logs.canned.iter().find(|(part, _)| query.contains(part.as_str())) {
         return Ok(Reply::json(200, answer));
     }
-    if query.trim() == "print 1" {
-        return Ok(Reply::json(200, &table(&[("print_0", "long")], &[json!([1])])));
+    if let Some(printed) = query.trim().strip_prefix("print ") {
+        return printed_row(printed).ok_or_else(|| unknown_table(printed));
     }
     Err(unknown_table(query))
+}
+
+/// The one row of `print name = value`, where the value is a number, a truth or text.
+fn printed_row(printed: &str) -> Option<Reply> {
+    let (name, value) =
+        printed.split_once('=').map_or(("print_0", printed), |(name, value)| (name.trim(), value));
+    let value: Value = serde_json::from_str(&value.trim().replace('\'', "\"")).ok()?;
+    let kind = match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "long",
+        Value::String(_) => "string",
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Some(Reply::json(200, &table(&[(name, kind)], &[json!([value])])))
 }
 
 /// What a query for a table that is not there gets.

@@ -23,11 +23,10 @@ pub struct Settings {
     pub files: String,
     /// Log Analytics, without the path.
     pub log_analytics: String,
-    account_key: String,
 }
 
 impl Settings {
-    pub(super) fn new(url: &str, account_key: &str) -> Self {
+    pub(super) fn new(url: &str) -> Self {
         Self {
             authority: url.to_owned(),
             resource_manager: url.to_owned(),
@@ -37,7 +36,6 @@ impl Settings {
             key_vault: url.to_owned(),
             files: format!("{url}/{}", names::STORAGE_ACCOUNT),
             log_analytics: url.to_owned(),
-            account_key: account_key.to_owned(),
         }
     }
 
@@ -73,54 +71,39 @@ impl Settings {
         ]
     }
 
-    /// Everything, for a person who tries it by hand: addresses, names, and the credentials that it takes.
-    pub fn to_toml(&self) -> String {
-        let storage = [
-            ("account", names::STORAGE_ACCOUNT),
-            ("account_key", self.account_key.as_str()),
-            ("code_share", names::CODE_SHARE),
-        ];
+    /// A configuration of the manager, with everything that points it here: incidents come from Sentinel, notebooks go to the
+    /// Azure ML workspace. Credentials are in the environment, as [`as_service_principal`](Self::as_service_principal) says.
+    pub fn manager(&self) -> String {
         let sections: [(&str, &[(&str, &str)]); 5] = [
-            (
-                "azure",
-                &[
-                    ("authority", &self.authority),
-                    ("resource_manager", &self.resource_manager),
-                    ("metadata", &self.metadata),
-                    ("identity_endpoint", &self.identity_endpoint),
-                    ("msi_endpoint", &self.msi_endpoint),
-                    ("key_vault", &self.key_vault),
-                    ("files", &self.files),
-                    ("log_analytics", &self.log_analytics),
-                ],
-            ),
-            (
-                "identity",
-                &[
-                    ("tenant", names::TENANT),
-                    ("client_id", names::CLIENT_ID),
-                    ("client_secret", names::CLIENT_SECRET),
-                    ("identity_header", names::IDENTITY_SECRET),
-                ],
-            ),
+            // The shipped incidents are of 2019.
+            ("source.sentinel", &[("since", "2019-01-01T00:00:00Z")]),
             (
                 "sentinel",
                 &[
                     ("subscription", names::SUBSCRIPTION),
                     ("resource_group", names::RESOURCE_GROUP),
                     ("workspace", names::WORKSPACE),
-                    ("workspace_id", names::CUSTOMER_ID),
+                ],
+            ),
+            ("publish", &[("to", "workspace")]),
+            (
+                "publish.workspace",
+                &[
+                    ("resource_group", names::ML_RESOURCE_GROUP),
+                    ("name", names::ML_WORKSPACE),
+                    ("endpoint", &self.files),
                 ],
             ),
             (
-                "machine_learning",
+                "azure",
                 &[
-                    ("subscription", names::SUBSCRIPTION),
-                    ("resource_group", names::ML_RESOURCE_GROUP),
-                    ("workspace", names::ML_WORKSPACE),
+                    ("tenant", names::TENANT),
+                    ("authority", &self.authority),
+                    ("resource_manager", &self.resource_manager),
+                    ("log_analytics", &self.log_analytics),
+                    ("imds", &self.metadata),
                 ],
             ),
-            ("storage", &storage),
         ];
         let mut text = String::new();
         for (name, pairs) in sections {
@@ -131,5 +114,10 @@ impl Settings {
             text.push('\n');
         }
         text
+    }
+
+    /// Where a secret of the vault is, as the manager's configuration names it.
+    pub fn secret(&self, name: &str) -> String {
+        format!("{}/secrets/{name}", self.key_vault)
     }
 }

@@ -1,13 +1,14 @@
 //! The simulated Azure by itself, to be tried by hand: `simulated-azure [PORT [INCIDENTS]]`.
 //!
-//! Serves on the port of loopback (8080) with so many of the shipped incidents (all), prints as TOML what points a client at it,
-//! and goes on until it is stopped.
+//! Serves on the port of loopback (8080) with so many of the shipped incidents (all), prints a configuration of the
+//! manager that points at it, and goes on until it is stopped.
 
 use std::env;
 use std::process::ExitCode;
 use std::thread;
 
 use rnbexec_tests::azure::SimulatedAzure;
+use rnbexec_tests::azure::names::KEY_SECRET;
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 fn main() -> ExitCode {
@@ -20,7 +21,16 @@ fn main() -> ExitCode {
     };
     let azure = SimulatedAzure::on_port(port);
     let seeded = azure.seed_shipped(incidents);
-    println!("# {} incidents\n\n{}", seeded.len(), azure.settings().to_toml());
+    let settings = azure.settings();
+    println!("# {} incidents. The environment:", seeded.len());
+    for (name, value) in settings.as_service_principal() {
+        println!("#   {name}={value}");
+    }
+    println!(
+        "# The account key of the workspace's storage:\n#   account_key = {:?}\n",
+        settings.secret(KEY_SECRET)
+    );
+    print!("{}", settings.manager());
     loop {
         thread::park();
     }

@@ -180,11 +180,3 @@ fn the_server_is_gone_with_its_value() {
     drop(azure);
     assert!(runtime.block_on(http.get(url).send()).is_err());
 }
-
-#[test]
-fn what_is_printed_for_trying_by_hand_is_toml_of_text() {
-    let (client, _) = Client::new(0);
-    let text = client.azure.settings().to_toml();
-    assert!(text.contains(&format!("resource_manager = \"{}\"", client.azure.url())), "{text}");
-    assert!(text.contains("[machine_learning]"));
-}

@@ -42,6 +42,7 @@ const STORAGE: [&str; 9] = [
 ];
 /// Azure ML's own default.
 const DATASTORES_PER_PAGE: usize = 30;
+const SHARES_PER_PAGE: usize = 100;
 
 pub(super) fn permissions(world: &World, arm: &Arm<'_>) -> Played {
     only("GET", arm)?;
@@ -217,6 +218,18 @@ pub(super) fn storage(world: &World, arm: &Arm<'_>, inner: &[&str]) -> Played {
                 },
             });
             Ok(Reply::json(200, &body))
+        }
+        ("GET", ["fileservices", "default", "shares"]) => {
+            arm.may(world, "Microsoft.Storage/storageAccounts/fileServices/shares/read", &id)?;
+            let share = |name: &String| {
+                json!({
+                    "id": format!("{id}/fileServices/default/shares/{name}"), "name": name,
+                    "type": "Microsoft.Storage/storageAccounts/fileServices/shares", "properties": {"shareQuota": 5120},
+                })
+            };
+            let shares = world.files.shares.keys().map(share).collect();
+            let size = world.page_size.unwrap_or(SHARES_PER_PAGE);
+            paging::by_offset(world, arm.call, shares, Page { size, parameter: "$skipToken" })
         }
         ("POST", ["listkeys"]) => {
             arm.may(world, "Microsoft.Storage/storageAccounts/listkeys/action", &id)?;
