@@ -44,7 +44,8 @@ fn expect_nowhere(crates: &[&str], words: &[&str], except: &[&str]) {
     }
 }
 
-const LIBRARIES: [&str; 4] = ["rnbexec-notebook", "rnbexec-kernel", "rnbexec-azure", "rnbexec"];
+const LIBRARIES: [&str; 5] =
+    ["rnbexec-notebook", "rnbexec-kernel", "rnbexec-azure", "rnbexec", "rnbexec-manager"];
 
 #[test]
 fn the_document_does_no_io_and_has_no_async() {
@@ -92,7 +93,8 @@ fn leaves_do_not_know_each_other_and_libraries_not_the_command_line() {
             assert!(!named, "{leaf} depends on {other}");
         }
     }
-    assert!(!manifest("rnbexec").contains("rnbexec-cli"));
+    assert!(!manifest("rnbexec").contains("rnbexec-cli") && !manifest("rnbexec").contains("rnbexec-manager"));
+    assert!(!manifest("rnbexec-manager").contains("rnbexec-cli"));
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(crate) async fn drive(
     manager.tell(&Event::Started { case: &case });
     let mut work = Work { manager, case: &mut case, kept, cancel: stopped };
     tokio::select! {
-        drove = work.to_the_end(too_often) => drove,
+        drove = work.finish(too_often) => drove,
         never = pass_on(cancels, lost, stop) => never,
     }
 }
@@ -125,7 +125,7 @@ impl<'a> Work<'a> {
         Self { manager, case, kept: None, cancel }
     }
 
-    async fn to_the_end(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
+    async fn finish(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
         if too_often && self.case.state.step < Step::Acknowledge {
             self.case.facts.reason =
                 Some("it was handed out too often: whoever worked on it did not survive".to_owned());
@@ -180,10 +180,9 @@ impl<'a> Work<'a> {
         {
             return Ok(self.skip(reason));
         }
-        let bundle = self.manager.incidents.bundle(incident).await?;
-        // What an earlier triage of this very state left behind does not stand for the one that begins.
-        self.discard(EXECUTED).await?;
-        self.keep("bundle.json", bundle.to_vec().into()).await?;
+        // A triage that is begun again runs the notebook again.
+        self.discard("executed.ipynb").await?;
+        self.fetch(incident).await?;
         Ok(Done::with("the incident and what belongs to it were read"))
     }
 
@@ -275,11 +274,7 @@ impl<'a> Work<'a> {
             Judgement::Unclear { problem } => {
                 // The next attempt runs it anew.
                 self.discard(EXECUTED).await?;
-                Err(Trouble::new(
-                    Class::Notebook,
-                    problem,
-                )
-                .into())
+                Err(Trouble::new(Class::Notebook, problem).into())
             }
         }
     }
@@ -405,14 +400,28 @@ impl<'a> Work<'a> {
         self.manager.incidents.get(&reference).await
     }
 
-    /// The bundle that was kept when the case was claimed.
+    /// Keeps the incident with its entities and alerts.
+    async fn fetch(&self, incident: Incident) -> Result<Bundle, Trouble> {
+        let bundle = self.manager.incidents.bundle(incident).await?;
+        self.keep("bundle.json", bundle.to_vec().into()).await?;
+        Ok(bundle)
+    }
+
+    /// The bundle that was kept when the case was claimed; fetched anew when somebody cleared it away.
     async fn bundle(&self) -> Result<Bundle, Trouble> {
         let path = self.file("bundle.json");
-        let read = self.manager.services.stores.read(&Location::Local(path.clone())).await;
-        let gone = || Trouble::new(Class::Refused, format!("cannot read {}", path.display()));
-        let bytes = read.map_err(|error| gone().because(error))?;
-        let bundle = Bundle::parse_all(&bytes).map_err(|error| gone().because(error))?.into_iter().next();
-        bundle.ok_or_else(gone)
+        let unreadable = || Trouble::new(Class::Refused, format!("cannot read {}", path.display()));
+        let bytes = match tokio::fs::read(&path).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let incident = self.incident().await?;
+                let missing = || Trouble::new(Class::Refused, "the incident does not exist any more");
+                return self.fetch(incident.ok_or_else(missing)?).await;
+            }
+            Err(error) => return Err(unreadable().because(error)),
+        };
+        let bundles = Bundle::parse_all(&bytes).map_err(|error| unreadable().because(error))?;
+        bundles.into_iter().next().ok_or_else(unreadable)
     }
 
     /// The notebook as it was executed, if it was.

@@ -22,7 +22,7 @@ impl KeptDelivery {
     pub(crate) fn new(source: Arc<dyn IncidentSource>, delivery: Delivery) -> Self {
         let every = delivery.renew_every;
         let delivery = Arc::new(Mutex::new(delivery));
-        let (lose, lost) = watch::channel(false);
+        let (told, lost) = watch::channel(false);
         let renewed = Arc::clone(&delivery);
         let (end, mut ended) = oneshot::channel();
         let renewing = tokio::spawn(async move {
@@ -45,7 +45,7 @@ impl KeptDelivery {
                     Err(error) => warn(&error),
                 }
             }
-            lose.send_replace(true);
+            told.send_replace(true);
         });
         Self { delivery, lost, stop: end, renewing }
     }

@@ -300,7 +300,7 @@ impl Ledger {
     /// The cases that could be worked on now, the most urgent first: by severity, then by age. A case that the source waits
     /// for is only among them when its message is in hand.
     pub async fn claimable(&self, now: Timestamp, delivered: &[RunKey]) -> Result<Vec<Case>, LedgerError> {
-        let delivered = serde_json::Value::from_iter(delivered.iter().map(RunKey::as_str)).to_string();
+        let delivered = serde_json::json!(delivered).to_string();
         self.with(move |db| {
             select(
                 db,

@@ -102,12 +102,11 @@ pub(crate) enum Examined {
 impl Manager {
     /// Looks at an incident that the source handed out: whether it is to be triaged, how, and which triage that is.
     pub(crate) async fn examine(&self, arrival: &Arrival) -> Result<Examined, Trouble> {
-        let incident = match &arrival.incident {
-            Some(incident) => incident.clone(),
-            None => {
-                let found = self.incidents.get(&arrival.reference).await?;
-                found.ok_or_else(|| Trouble::new(Class::Refused, "there is no such incident"))?
-            }
+        let incident = if let Some(incident) = &arrival.incident {
+            incident.clone()
+        } else {
+            let found = self.incidents.get(&arrival.reference).await?;
+            found.ok_or_else(|| Trouble::new(Class::Refused, "there is no such incident"))?
         };
         if !arrival.asked_for
             && let Some(reason) = untouchable(&incident)
@@ -318,7 +317,7 @@ impl<'a> Pass<'a> {
         match self.enlist(arrival).await {
             Ok(Arrived::Case(case)) => {
                 if let Some(delivery) = delivery {
-                    self.deliver(case, delivery).await;
+                    self.deliver(*case, delivery).await;
                 }
             }
             Ok(Arrived::Nothing(why)) => {
@@ -382,16 +381,16 @@ impl<'a> Pass<'a> {
             Enlisted::New => {
                 let case = manager.ledger.case(&key).await?.expect("it was just written");
                 manager.tell(&Event::Enlisted { key: &case.key, facts: &case.facts });
-                Ok(Arrived::Case(case))
+                Ok(Arrived::Case(Box::new(case)))
             }
             Enlisted::Known(case) | Enlisted::SameActivity(case) if case.state.step.is_final() => {
                 if manager.again && arrival.asked_for {
                     manager.ledger.begin_again(&case.key, Step::Claim, manager.now()).await?;
-                    return Ok(Arrived::Case(*case));
+                    return Ok(Arrived::Case(case));
                 }
                 Ok(Arrived::Nothing(Why::Known(case)))
             }
-            Enlisted::Known(case) | Enlisted::SameActivity(case) => Ok(Arrived::Case(*case)),
+            Enlisted::Known(case) | Enlisted::SameActivity(case) => Ok(Arrived::Case(case)),
         }
     }
 
@@ -452,7 +451,7 @@ impl<'a> Pass<'a> {
 /// What came of an arrival.
 enum Arrived {
     /// A case to be worked on.
-    Case(Case),
+    Case(Box<Case>),
     /// Nothing is to be done.
     Nothing(Why),
 }

@@ -177,7 +177,7 @@ impl Manager {
         let mut applied = Vec::new();
         for planned in &plan.incidents {
             let became = match &planned.outcome {
-                PlannedOutcome::Finding { .. } => self.apply_one(planned, cancel.clone()).await?,
+                PlannedOutcome::Finding { .. } => Box::pin(self.apply_one(planned, cancel.clone())).await?,
                 _ => Applied::Nothing,
             };
             applied.push((planned.clone(), became));
@@ -332,7 +332,9 @@ impl Plan {
     pub fn parse(text: &[u8]) -> Result<Self, PlanError> {
         let value: Value = serde_json::from_slice(text).map_err(PlanError::Shape)?;
         match value.get("version") {
-            Some(version) if *version != Value::from(VERSION) => Err(PlanError::Version(version.clone())),
+            Some(version) if version.as_u64() != Some(VERSION.into()) => {
+                Err(PlanError::Version(version.clone()))
+            }
             _ => serde_json::from_value(value).map_err(PlanError::Shape),
         }
     }

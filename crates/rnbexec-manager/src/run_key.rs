@@ -1,6 +1,6 @@
 //! The identity of one triage: the same key, the same work.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -87,7 +87,10 @@ impl FromStr for RunKey {
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing into a String does not fail");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -60,10 +60,10 @@ impl QueueSource {
         received.map_err(|error| self.trouble("receive messages of", error))
     }
 
-    fn arrival(&self, message: Message) -> Result<Arrival, (Message, String)> {
+    fn arrival(&self, message: Message) -> Result<Arrival, Box<(Message, String)>> {
         let reference = match IncidentMessage::parse(&message.text) {
             Ok(reference) => reference,
-            Err(unreadable) => return Err((message, unreadable.to_string())),
+            Err(unreadable) => return Err(Box::new((message, unreadable.to_string()))),
         };
         let delivery = Delivery {
             message_id: message.id,
@@ -140,7 +140,10 @@ impl IncidentSource for QueueSource {
         for message in messages {
             match self.arrival(message) {
                 Ok(arrival) => batch.arrivals.push(arrival),
-                Err((message, reason)) => batch.rejected.push(self.reject(&message, reason).await),
+                Err(unreadable) => {
+                    let (message, reason) = *unreadable;
+                    batch.rejected.push(self.reject(&message, reason).await);
+                }
             }
         }
         Ok(batch)
