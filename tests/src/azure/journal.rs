@@ -16,6 +16,8 @@ const SECRET_FIELDS: [&str; 2] = ["client_secret", "client_assertion"];
 /// One request and what became of it. Secrets are `***`.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// Which request it is, counted from zero, also over what was forgotten.
+    pub number: usize,
     /// When it came, by the simulation's clock.
     pub at: Timestamp,
     /// The service that it was for.
@@ -39,12 +41,19 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(call: &Call, plane: Plane, at: Timestamp, principal: Option<String>) -> Self {
+    pub(super) fn new(
+        number: usize,
+        call: &Call,
+        plane: Plane,
+        at: Timestamp,
+        principal: Option<String>,
+    ) -> Self {
         let headers = call.headers.iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
             (name.as_str().to_owned(), without_secret(name.as_str(), &value))
         });
         Self {
+            number,
             at,
             plane,
             method: call.method.clone(),

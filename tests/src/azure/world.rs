@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) logs: Logs,
     /// How many a page has, where a request does not say it.
     pub(super) page_size: Option<usize>,
+    /// How many requests came so far.
+    pub(super) requests: usize,
     pub(super) journal: Vec<Entry>,
     pub(super) faults: Vec<Fault>,
     pub(super) hooks: Vec<Hook>,
@@ -50,6 +52,7 @@ impl World {
             vault,
             logs: Logs::default(),
             page_size: None,
+            requests: 0,
             journal: Vec::new(),
             faults: Vec::new(),
             hooks: Vec::new(),

@@ -147,6 +147,14 @@ fn the_journal_tells_who_asked_what_without_secrets() {
 }
 
 #[test]
+fn a_request_that_is_forgotten_while_it_is_served_is_served_all_the_same() {
+    let (client, seeded) = Client::new(1);
+    client.azure.before(On::get("incidents/*"), 1, rnbexec_tests::azure::Azure::clear_journal);
+    client.get(&one(&seeded[0])).expect(200);
+    assert!(client.azure.journal().is_empty());
+}
+
+#[test]
 fn requests_are_told_apart_by_the_end_of_their_path() {
     let (client, seeded) = Client::new(1);
     client.get(&one(&seeded[0])).expect(200);
