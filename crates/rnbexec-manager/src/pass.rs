@@ -401,7 +401,10 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let delivered: Vec<RunKey> = self.deliveries.keys().cloned().collect();
-        for case in self.manager.ledger.claimable(self.manager.now(), &delivered).await? {
+        let claimable = self.manager.ledger.claimable(self.manager.now(), &delivered).await?;
+        let mut taken: Vec<RunKey> = delivered;
+        taken.retain(|key| !claimable.iter().any(|case| case.key == *key));
+        for case in claimable {
             if self.running.len() >= jobs {
                 break;
             }
@@ -410,6 +413,7 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let Some(case) = self.manager.ledger.claim(&case.key, self.manager.now()).await? else {
+                taken.push(case.key);
                 continue;
             };
             let kept = self.deliveries.remove(&case.key);
@@ -421,6 +425,13 @@ impl<'a> Pass<'a> {
                 let drove = drive(&manager, case, kept, [cancel, stopped]).await;
                 Ended { key, drove }
             });
+        }
+        // Another manager of this machine works on these incidents: their messages take no room here.
+        for key in taken {
+            if let Some(kept) = self.deliveries.remove(&key) {
+                let delivery = kept.end().await;
+                self.manager.release(&delivery, LATER).await;
+            }
         }
         Ok(())
     }
