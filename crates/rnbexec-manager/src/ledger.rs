@@ -378,6 +378,13 @@ impl Ledger {
                     let text = "the manager that worked on it ended without a word";
                     note(&transaction, &case.key, now, case.state.step, "note", text)?;
                 }
+                // All that is left to do is to delete a message, which may have been done: it may never come again. If it
+                // does, it finds its case at its end.
+                transaction.execute(
+                    "UPDATE cases SET facts = json_set(facts, '$.needs_delivery', json('false'))
+                     WHERE owner = ?1 AND step = 'acknowledge'",
+                    [owner],
+                )?;
                 freed += transaction.execute("UPDATE cases SET owner = NULL WHERE owner = ?1", [owner])?;
             }
             transaction.commit()?;

@@ -12,7 +12,7 @@ use rnbexec_notebook::Json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::case::{State, Step};
+use crate::case::{Ending, State, Step};
 use crate::driver::{Drove, drive};
 use crate::error::{Class, Trouble};
 use crate::event::Event;
@@ -125,6 +125,17 @@ impl Manager {
         let key =
             RunKey::derive(&facts.incident_id, facts.activity, &notebook.bytes, &parameters.to_compact());
         Ok(Examined::ToTriage(key, Box::new(facts)))
+    }
+
+    /// Tells the source that nothing is done about a message.
+    async fn dispose(&self, delivery: &Delivery, why: &Why) -> Result<(), Trouble> {
+        match why {
+            Why::Known(case) if case.state.ending == Some(Ending::Parked) => {
+                let reason = case.facts.reason.as_deref().unwrap_or_default();
+                self.source.park(delivery, reason).await
+            }
+            Why::Known(_) | Why::Not(_) => self.source.acknowledge(delivery).await,
+        }
     }
 
     /// Everything the source has, as cases that no ledger knows, the most urgent first; and what has to be released when they
@@ -330,7 +341,7 @@ impl<'a> Pass<'a> {
                     Why::Known(_) => {}
                 }
                 if let Some(delivery) = delivery
-                    && let Err(trouble) = self.manager.source.acknowledge(&delivery).await
+                    && let Err(trouble) = self.manager.dispose(&delivery, &why).await
                 {
                     // It comes again, and is passed over again.
                     self.report.troubles.push(trouble);
