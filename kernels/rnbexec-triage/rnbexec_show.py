@@ -52,7 +52,7 @@ def table(rows, columns, *, badges=("severity",), mono=(), limit=600):
 
     def cell(row, column):
         value = row.get(column)
-        wrap = "normal" if longest[column] <= 22 else "anywhere"
+        wrap = "normal" if longest[column] <= 30 else "anywhere"
         style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:normal;overflow-wrap:{wrap}"
         if column in badges:
             return f'<td style="{style}">{badge(value) if value else ""}</td>'
@@ -61,7 +61,7 @@ def table(rows, columns, *, badges=("severity",), mono=(), limit=600):
         return f'<td style="{style}">{_html(value, limit)}</td>'
 
     head = "".join(
-        f'<th style="padding:4px 10px 4px 0;border-bottom:2px solid {LINE};text-align:left;vertical-align:bottom;font-weight:600">{escape(column)}</th>'
+        f'<th style="padding:4px 10px 4px 0;border-bottom:2px solid {LINE};text-align:left;vertical-align:bottom;font-weight:600;overflow-wrap:normal">{escape(column)}</th>'
         for column in kept
     )
     body = "".join(f'<tr style="background-color:transparent">{"".join(cell(row, column) for column in kept)}</tr>' for row in rows)

@@ -15,6 +15,9 @@ use sha2::{Digest, Sha256};
 use super::error::ProvisionError;
 use crate::kernelspec::Kernelspec;
 
+/// Tells copies that one process makes at the same time apart.
+static COPIES: AtomicU64 = AtomicU64::new(0);
+
 /// Source text by file name.
 pub(super) type Modules = BTreeMap<String, String>;
 
@@ -61,7 +64,6 @@ pub(super) async fn provide(
         return Ok(Some(dir));
     }
     // Written aside and renamed: whoever sees the folder sees all of it.
-    static COPIES: AtomicU64 = AtomicU64::new(0);
     let staged = all.join(format!("{}-{}.tmp", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
     tokio::fs::create_dir_all(&staged)
         .await
