@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Report(args)) => report::report(&args),
         Ok(Invocation::Kernel(command)) => kernel::kernel(command),
         Ok(Invocation::Manager(command)) => manager::manager(command),
-        Ok(Invocation::Demo(args)) => demo::demo(args),
+        Ok(Invocation::Demo(args)) => demo::demo(&args),
         Ok(Invocation::Completions(shell)) => completions::print(shell),
         Err(error) => args::show(&error),
     })

@@ -1,4 +1,5 @@
-//! Signals: the first one asks the run to stop, the second to stop at once, the third does not wait any more.
+//! Signals: the first one asks the run to stop, the second to stop at once, the third does not wait any more. A manager, which has
+//! more than one notebook in hand, first lets those come to their end.
 //!
 //! Unix: SIGINT, SIGTERM, SIGHUP; Windows: Ctrl-C. A signal that was ignored when we were started (`nohup`, a shell's
 //! background job) stays ignored, as it does for every program that takes no care.
@@ -40,11 +41,25 @@ pub(crate) enum Answer {
     Leave,
 }
 
+/// How patiently signals are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The first signal interrupts: one notebook runs, and somebody waits for it.
+    Run,
+    /// The first signal lets what runs come to its end: others wait behind it.
+    Drain,
+}
+
 /// The answer to the signal that `earlier` ones came before.
-pub(crate) fn answer(earlier: usize) -> Answer {
-    match earlier {
-        0 => Answer::Raise(CancelLevel::Interrupt),
-        1 => Answer::Raise(CancelLevel::Kill),
+pub(crate) fn answer(patience: Patience, earlier: usize) -> Answer {
+    let skipped = match patience {
+        Patience::Run => 1,
+        Patience::Drain => 0,
+    };
+    match earlier + skipped {
+        0 => Answer::Raise(CancelLevel::Drain),
+        1 => Answer::Raise(CancelLevel::Interrupt),
+        2 => Answer::Raise(CancelLevel::Kill),
         _ => Answer::Leave,
     }
 }
@@ -153,10 +168,12 @@ mod tests {
 
     #[test]
     fn each_signal_is_answered_more_urgently() {
-        assert_eq!(answer(0), Answer::Raise(CancelLevel::Interrupt));
-        assert_eq!(answer(1), Answer::Raise(CancelLevel::Kill));
-        assert_eq!(answer(2), Answer::Leave);
-        assert_eq!(answer(9), Answer::Leave);
+        let answers = |patience| [0, 1, 2, 3, 9].map(|earlier| answer(patience, earlier));
+        let [drain, interrupt, kill] =
+            [CancelLevel::Drain, CancelLevel::Interrupt, CancelLevel::Kill].map(Answer::Raise);
+        let leave = Answer::Leave;
+        assert_eq!(answers(Patience::Run), [interrupt, kill, leave, leave, leave]);
+        assert_eq!(answers(Patience::Drain), [drain, interrupt, kill, leave, leave]);
     }
 
     #[test]

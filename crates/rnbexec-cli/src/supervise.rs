@@ -4,15 +4,16 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 
-use rnbexec::{Cancel, CancelHandle};
+use rnbexec::{Cancel, CancelHandle, CancelLevel};
 use tokio::sync::watch;
 
-use crate::signals::{Answer, Signal, Signals, answer};
+use crate::signals::{Answer, Patience, Signal, Signals, answer};
 
 /// Listens to signals and passes them on.
 pub(crate) struct Supervisor {
     signals: Signals,
     handle: CancelHandle,
+    patience: Patience,
     received: usize,
     /// The first signal, which decides the exit code.
     first: Option<Signal>,
@@ -25,8 +26,17 @@ pub(crate) struct Abandoned(pub(crate) Signal);
 impl Supervisor {
     /// From now on signals do not end the process by themselves.
     pub(crate) fn listen() -> io::Result<(Self, Cancel)> {
+        Self::with_patience(Patience::Run)
+    }
+
+    /// The same, but the first signal lets what runs come to its end.
+    pub(crate) fn listen_and_drain() -> io::Result<(Self, Cancel)> {
+        Self::with_patience(Patience::Drain)
+    }
+
+    fn with_patience(patience: Patience) -> io::Result<(Self, Cancel)> {
         let (handle, cancel) = Cancel::new();
-        Ok((Self { signals: Signals::listen()?, handle, received: 0, first: None }, cancel))
+        Ok((Self { signals: Signals::listen()?, handle, patience, received: 0, first: None }, cancel))
     }
 
     /// The side that asks the run to stop.
@@ -59,7 +69,7 @@ impl Supervisor {
                 signal = self.signals.next() => signal,
             };
             let first = *self.first.get_or_insert(signal);
-            let answer = answer(self.received);
+            let answer = answer(self.patience, self.received);
             self.received += 1;
             match answer {
                 Answer::Raise(level) => {
@@ -67,7 +77,7 @@ impl Supervisor {
                     if !*busy.borrow() {
                         return Err(Abandoned(first));
                     }
-                    tracing::warn!("{}", if self.received == 1 { STOPPING } else { KILLING });
+                    tracing::warn!("{}", self.told(level));
                 }
                 Answer::Leave => return Err(Abandoned(first)),
             }
@@ -75,6 +85,20 @@ impl Supervisor {
     }
 }
 
-const STOPPING: &str =
-    "Stopping: what runs is interrupted, then the notebook is saved (again to kill the kernel)";
-const KILLING: &str = "Killing the kernel, then saving";
+impl Supervisor {
+    /// What a signal does, and what the next one would.
+    fn told(&self, level: CancelLevel) -> &'static str {
+        match (level, self.patience) {
+            (CancelLevel::Run | CancelLevel::Drain, _) => {
+                "Draining: what runs is finished, nothing new is begun (again to interrupt it)"
+            }
+            (CancelLevel::Interrupt, Patience::Drain) => {
+                "Stopping: what runs is interrupted (again to kill the kernels)"
+            }
+            (CancelLevel::Interrupt, Patience::Run) => {
+                "Stopping: what runs is interrupted, then the notebook is saved (again to kill the kernel)"
+            }
+            (CancelLevel::Kill, _) => "Killing the kernel, then saving",
+        }
+    }
+}

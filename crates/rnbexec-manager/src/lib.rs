@@ -9,6 +9,7 @@ pub mod case;
 pub mod change;
 pub mod comment;
 pub mod config;
+pub mod doctor;
 mod driver;
 mod error;
 mod event;

@@ -175,13 +175,7 @@ impl Manager {
         if let Some(known) = self.notebooks.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(Arc::clone(known));
         }
-        let bytes = match notebook {
-            config::Notebook::Shipped(name) => Bytes::from_static(shipped::notebook(name)),
-            config::Notebook::At(location) => self.services.stores.read(location).await.map_err(|error| {
-                let class = if error.is_transient() { Class::Unavailable } else { Class::Refused };
-                Trouble::new(class, format!("cannot read the notebook {location}")).because(error)
-            })?,
-        };
+        let bytes = read(notebook, &self.services).await?;
         let file = Arc::new(NotebookFile::new(bytes, name.clone())?);
         self.notebooks.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::clone(&file));
         Ok(file)
@@ -369,6 +363,17 @@ impl Facts {
     /// What people call it: its number, or else its name.
     pub fn called(&self) -> String {
         self.number.map_or_else(|| self.name.clone(), |number| number.to_string())
+    }
+}
+
+/// The bytes of a notebook.
+pub(crate) async fn read(notebook: &config::Notebook, services: &Services) -> Result<Bytes, Trouble> {
+    match notebook {
+        config::Notebook::Shipped(name) => Ok(Bytes::from_static(shipped::notebook(name))),
+        config::Notebook::At(location) => services.stores.read(location).await.map_err(|error| {
+            let class = if error.is_transient() { Class::Unavailable } else { Class::Refused };
+            Trouble::new(class, format!("cannot read the notebook {location}")).because(error)
+        }),
     }
 }
 

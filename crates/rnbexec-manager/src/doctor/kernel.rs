@@ -90,7 +90,7 @@ pub async fn try_kernel(
         Trouble::new(Class::Refused, format!("{name} is not a notebook that can be run")).because(error)
     })?;
     let notebook = parsed.notebook;
-    let is_python = triage.kernel.is_some() || notebook.language().is_none_or(|language| language == "python");
+    let is_python = speaks_python(triage, &notebook, services);
     let folder = tempfile::tempdir()
         .map_err(|error| Trouble::new(Class::Unavailable, "cannot make a temporary folder").because(error))?;
     let trial = trial(&notebook, is_python);
@@ -121,6 +121,13 @@ pub async fn try_kernel(
         missing: said.as_ref().map(|said| said.missing.clone()).unwrap_or_default(),
         python: said.map(|said| said.python),
     })
+}
+
+fn speaks_python(triage: &Triage, notebook: &Notebook, services: &Services) -> bool {
+    let kernel = triage.kernel.as_deref().or_else(|| notebook.kernel_name());
+    let found = kernel.and_then(|name| rnbexec_kernel::find(&services.kernels, name).ok());
+    let language = found.as_ref().map(|spec| spec.language.as_str()).or_else(|| notebook.language());
+    language.is_none_or(|language| language.eq_ignore_ascii_case("python"))
 }
 
 /// A notebook for the same kernel that only imports, or does nothing at all.

@@ -1,0 +1,69 @@
+//! `manager retry`.
+
+use jiff::Timestamp;
+use rnbexec_manager::case::Step;
+use rnbexec_manager::ledger::{Case, Ledger};
+use serde_json::json;
+
+use super::args::{RetryArgs, overrides};
+use super::look::{cases_of, ledger};
+use super::{configure, print_json};
+use crate::exit;
+use crate::failure::Failure;
+
+/// What became of one that was to be begun again.
+enum Became {
+    Begun,
+    /// Why not.
+    Left(&'static str),
+}
+
+/// `manager retry`.
+pub(super) async fn retry(args: RetryArgs) -> Result<u8, Failure> {
+    let config = configure::load(&args.look.config, overrides(&[&args.look.config]))?;
+    let ledger = ledger(&config)?;
+    ledger.recover(Timestamp::now()).await.map_err(|error| Failure::of(&error))?;
+    let mut chosen: Vec<Case> = Vec::new();
+    if args.all_parked {
+        let cases = ledger.cases().await.map_err(|error| Failure::of(&error))?;
+        chosen.extend(cases.into_iter().filter(|case| case.state.step == Step::NeedsHuman));
+    }
+    for incident in &args.incidents {
+        // Older triages of the same incident are history.
+        chosen.extend(cases_of(&ledger, incident).await?.into_iter().next());
+    }
+    let mut results = Vec::new();
+    for case in chosen {
+        let became = begin_again(&ledger, &case).await?;
+        match &became {
+            Became::Begun => {
+                tracing::info!("Incident {} begins again with the next pass", case.facts.called())
+            }
+            Became::Left(why) => tracing::warn!("Incident {} is left alone: {why}", case.facts.called()),
+        }
+        results.push((case, became));
+    }
+    let all_begun = results.iter().all(|(_, became)| matches!(became, Became::Begun));
+    if args.look.json {
+        let result = |(case, became): &(Case, Became)| {
+            let (begun, reason) = match became {
+                Became::Begun => (true, None),
+                Became::Left(why) => (false, Some(*why)),
+            };
+            json!({ "incident": case.facts.name, "number": case.facts.number, "run": case.key, "begun": begun, "reason": reason })
+        };
+        print_json(&json!({ "incidents": results.iter().map(result).collect::<Vec<_>>() }))?;
+    } else if results.is_empty() {
+        tracing::info!("Nothing needs a person");
+    }
+    Ok(if all_begun { exit::SUCCESS } else { exit::FAILURE })
+}
+
+async fn begin_again(ledger: &Ledger, case: &Case) -> Result<Became, Failure> {
+    if case.state.step == Step::Done {
+        return Ok(Became::Left("it is done (`rnbexec manager once --incident ID --again` triages it anew)"));
+    }
+    let begun = ledger.begin_again(&case.key, Step::Claim, Timestamp::now()).await;
+    let begun = begun.map_err(|error| Failure::of(&error))?;
+    Ok(if begun { Became::Begun } else { Became::Left("a manager works on it now") })
+}
