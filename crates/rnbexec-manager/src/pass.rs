@@ -24,8 +24,13 @@ use crate::route::{Action, Choice};
 use crate::run_key::RunKey;
 use crate::source::{Arrival, Ask, Delivery};
 
-/// How long a message waits whose incident cannot be looked at now.
+/// How long a message waits at most whose incident cannot be looked at now.
 const LATER: Duration = Duration::from_mins(1);
+
+/// How long this one waits: who has short leases wants its messages back soon.
+fn later(delivery: &Delivery) -> Duration {
+    delivery.renew_every.clamp(Duration::from_secs(1), LATER)
+}
 
 /// How many messages a plan takes at a time.
 const MOST_AT_ONCE: usize = 32;
@@ -251,8 +256,8 @@ impl<'a> Pass<'a> {
         loop {
             let draining = self.cancel.level() >= CancelLevel::Drain;
             if !draining {
+                // Also when there is no room to ask: a time that is past would be waited for no more.
                 if let Until::Stopped(interval) = until
-                    && self.exhausted
                     && next_ask <= Instant::now()
                 {
                     self.exhausted = false;
@@ -363,7 +368,7 @@ impl<'a> Pass<'a> {
     /// A message whose incident cannot be looked at comes again later, or is put aside when it came too often.
     async fn put_off(&self, delivery: &Delivery, reason: &str) {
         if !delivery.too_often {
-            return self.manager.release(delivery, LATER).await;
+            return self.manager.release(delivery, later(delivery)).await;
         }
         if let Err(error) = self.manager.source.park(delivery, reason).await {
             tracing::warn!("cannot put a message aside: {}", error.in_full());
@@ -373,12 +378,12 @@ impl<'a> Pass<'a> {
     async fn deliver(&mut self, case: Case, delivery: Delivery) {
         if case.owned {
             // Another manager of this machine works on it (a message may be there twice).
-            return self.manager.release(&delivery, LATER).await;
+            return self.manager.release(&delivery, later(&delivery)).await;
         }
         let kept = KeptDelivery::new(Arc::clone(&self.manager.source), delivery);
         if let Some(earlier) = self.deliveries.insert(case.key, kept) {
             let delivery = earlier.end().await;
-            self.manager.release(&delivery, LATER).await;
+            self.manager.release(&delivery, later(&delivery)).await;
         }
     }
 
@@ -441,7 +446,7 @@ impl<'a> Pass<'a> {
         for key in taken {
             if let Some(kept) = self.deliveries.remove(&key) {
                 let delivery = kept.end().await;
-                self.manager.release(&delivery, LATER).await;
+                self.manager.release(&delivery, later(&delivery)).await;
             }
         }
         Ok(())
