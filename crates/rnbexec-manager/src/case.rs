@@ -109,6 +109,17 @@ pub struct State {
 impl State {
     /// Where every case begins.
     pub const NEW: Self = Self { step: Step::Claim, failures: 0, ending: None };
+
+    /// Where a case stands that came as far as this and begins again at `step`, as if it had never failed.
+    pub fn begun_again(self, step: Step) -> Self {
+        let ending = match step {
+            Step::Claim | Step::Run | Step::Judge => None,
+            // Only findings are published.
+            Step::Publish | Step::Annotate | Step::Settle => Some(Ending::Triaged),
+            Step::Acknowledge | Step::Done | Step::NeedsHuman => self.ending,
+        };
+        Self { step, failures: 0, ending }
+    }
 }
 
 /// What became of a step.

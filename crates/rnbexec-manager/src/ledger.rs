@@ -506,10 +506,18 @@ impl Ledger {
             case.facts.asked_for = true;
             case.facts.reason = None;
             case.facts.class = None;
+            let state = case.state.begun_again(at);
             transaction.execute(
-                "UPDATE cases SET step = ?2, failures = 0, ending = NULL, due = ?3, updated = ?3, facts = ?4
+                "UPDATE cases SET step = ?2, failures = ?3, ending = ?4, due = ?5, updated = ?5, facts = ?6
                  WHERE run_key = ?1",
-                params![key.as_str(), at.as_str(), now.as_microsecond(), json(&case.facts)],
+                params![
+                    key.as_str(),
+                    state.step.as_str(),
+                    state.failures,
+                    state.ending.map(Ending::as_str),
+                    now.as_microsecond(),
+                    json(&case.facts),
+                ],
             )?;
             note(&transaction, &key, now, at, "note", "begun again by hand")?;
             transaction.commit()?;

@@ -30,6 +30,20 @@ fn a_finding_goes_all_the_way() {
 }
 
 #[test]
+fn a_case_that_begins_again_anywhere_ends_as_it_did() {
+    let done = State { step: Step::Done, failures: 2, ending: Some(Ending::Triaged) };
+    for step in Step::ALL.into_iter().filter(|step| !step.is_final()) {
+        let mut state = done.begun_again(step);
+        assert_eq!((state.step, state.failures), (step, 0));
+        while !state.step.is_final() {
+            let event = if state.step == Step::Judge { Event::Finding } else { Event::Done };
+            state = after(state, event).state;
+        }
+        assert_eq!((state.step, state.ending), (Step::Done, Some(Ending::Triaged)), "{step:?}");
+    }
+}
+
+#[test]
 fn no_finding_leaves_the_incident_alone() {
     let judged = after(at(Step::Judge), Event::NoFinding);
     assert_eq!((judged.state.step, judged.state.ending), (Step::Acknowledge, Some(Ending::NoFinding)));
