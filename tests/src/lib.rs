@@ -3,6 +3,7 @@
 //! - [`azure`]: a simulated Azure, stateful and strict, with faults on demand.
 //! - [`oracle`]: the Python tools rnbexec is compared with, hash-pinned, installed on first use.
 //! - [`book`]: notebooks written in a test.
+//! - [`browser`]: a real headless browser, and a canary that tells whether a page reached for the network.
 //! - [`desk`]: a manager's world: a simulated Azure with incidents, a state folder, a triage notebook.
 //! - [`differential`]: the same case through papermill and through rnbexec, compared.
 //! - [`fake_kernel`]: a kernel whose language is faults.
@@ -16,6 +17,7 @@
 
 pub mod azure;
 pub mod book;
+pub mod browser;
 pub mod desk;
 pub mod differential;
 pub mod fake_kernel;

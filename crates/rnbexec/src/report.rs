@@ -31,8 +31,6 @@ mod text;
 mod verdict;
 mod widgets;
 
-use std::fmt::Write as _;
-
 use rnbexec_notebook::papermill::ERROR_MARKER_TAG;
 use rnbexec_notebook::{Cell, CellStatus, CellType, Notebook};
 
@@ -128,11 +126,12 @@ fn head(out: &mut String, title: &str, scripts: &str) {
 fn theme(out: &mut String) {
     out.push_str("<fieldset class=\"theme\"><legend>Theme</legend>");
     for (name, checked) in [("auto", " checked"), ("light", ""), ("dark", "")] {
-        write!(
+        text::push(
             out,
-            "<label><input type=\"radio\" name=\"theme\" id=\"theme-{name}\"{checked}><span>{name}</span></label>"
-        )
-        .expect("writing to a String does not fail");
+            format_args!(
+                "<label><input type=\"radio\" name=\"theme\" id=\"theme-{name}\"{checked}><span>{name}</span></label>"
+            ),
+        );
     }
     out.push_str("</fieldset>");
 }
@@ -195,8 +194,7 @@ fn failure(out: &mut String, run: &Run<'_>) {
         text::escape(out, reason);
     }
     if let Some(failed) = run.failed {
-        write!(out, " <a href=\"#cell-{}\">Go to the cell</a>", failed + 1)
-            .expect("writing to a String does not fail");
+        text::push(out, format_args!(" <a href=\"#cell-{}\">Go to the cell</a>", failed + 1));
     }
     out.push_str("</p>");
 }
@@ -243,8 +241,7 @@ fn contents(headings: &Headings) -> String {
         "<nav class=\"toc\" aria-label=\"Contents\"><details open><summary>Contents</summary><ul>",
     );
     for heading in found {
-        write!(out, "<li class=\"l{}\"><a href=\"#", heading.level - top)
-            .expect("writing to a String does not fail");
+        text::push(&mut out, format_args!("<li class=\"l{}\"><a href=\"#", heading.level - top));
         text::escape(&mut out, &heading.id);
         out.push_str("\">");
         text::escape(&mut out, &heading.text);
@@ -328,8 +325,7 @@ impl<'a> Page<'a> {
             cell.execution_count().map_or_else(|| "In [ ]".to_owned(), |count| format!("In [{count}]"));
         let out = &mut self.body;
         let class = if failed { "cell code failed" } else { "cell code" };
-        write!(out, "<section class=\"{class}\" id=\"cell-{}\">", index + 1)
-            .expect("writing to a String does not fail");
+        text::push(out, format_args!("<section class=\"{class}\" id=\"cell-{}\">", index + 1));
         if self.code == Code::Folded {
             code(out, cell, &source, &count, &self.language, failed);
         }
@@ -370,19 +366,17 @@ fn code(out: &mut String, cell: &Cell, source: &str, count: &str, language: &str
         (cell.has_tag("parameters"), "parameters", "unknown"),
     ] {
         if applies {
-            write!(out, "<span class=\"status {class}\">{word}</span>")
-                .expect("writing to a String does not fail");
+            text::push(out, format_args!("<span class=\"status {class}\">{word}</span>"));
         }
     }
     if let Some(duration) = run::cell_duration(cell) {
-        write!(out, "<span class=\"took\">{}</span>", run::seconds(duration))
-            .expect("writing to a String does not fail");
+        text::push(out, format_args!("<span class=\"took\">{}</span>", run::seconds(duration)));
     }
     out.push_str("</summary><pre><code>");
     let (head, rest) = text::ends(source);
     highlight::render(out, head, language);
     if let Some((left_out, tail)) = rest {
-        write!(out, "\n[{} left out]\n", text::size(left_out)).expect("writing to a String does not fail");
+        text::push(out, format_args!("\n[{} left out]\n", text::size(left_out)));
         text::escape(out, tail);
     }
     out.push_str("</code></pre></details>");

@@ -4,8 +4,6 @@
 //! a terminal draws them within a line. Dropped: titles, links and clipboard writes (OSC), cursor movements, modes, and whatever
 //! else is a sequence.
 
-use std::fmt::Write as _;
-
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 
 use super::text;
@@ -96,21 +94,22 @@ impl Style {
         let mut css = String::new();
         for (bit, (_, name)) in ATTRIBUTES.iter().enumerate() {
             if self.attributes & (1 << bit) != 0 {
-                write!(classes, " a{name}").expect("writing to a String does not fail");
+                text::push(&mut classes, format_args!(" a{name}"));
             }
         }
         for (colour, class, property) in [(self.foreground, "af", "--af"), (self.background, "ag", "--ag")] {
             match colour {
-                Colour::None => Ok(()),
-                Colour::Named(number) => write!(classes, " {class} {class}{number}"),
-                Colour::Rgb(r, g, b) => write!(classes, " {class}")
-                    .and_then(|()| write!(css, "{property}:#{r:02x}{g:02x}{b:02x};")),
+                Colour::None => {}
+                Colour::Named(number) => text::push(&mut classes, format_args!(" {class} {class}{number}")),
+                Colour::Rgb(r, g, b) => {
+                    text::push(&mut classes, format_args!(" {class}"));
+                    text::push(&mut css, format_args!("{property}:#{r:02x}{g:02x}{b:02x};"));
+                }
             }
-            .expect("writing to a String does not fail");
         }
-        write!(out, "<span class=\"{}\"", classes.trim_start()).expect("writing to a String does not fail");
+        text::push(out, format_args!("<span class=\"{}\"", classes.trim_start()));
         if !css.is_empty() {
-            write!(out, " style=\"{css}\"").expect("writing to a String does not fail");
+            text::push(out, format_args!(" style=\"{css}\""));
         }
         out.push('>');
     }

@@ -1,21 +1,20 @@
 //! Outputs that draw themselves with scripts: walled off, and run only when the reader asks for it.
 //!
-//! Each gets an `<iframe sandbox="allow-scripts">` whose document is a `data:` URL: an origin of its own, so that it reaches
-//! neither the page nor anything the browser holds, and no popups, no forms, no way to lead the page elsewhere. A link in the page
-//! leads the frame there (a frame with `srcdoc`, lazy or not, would run at once).
+//! Each gets an `<iframe sandbox="allow-scripts">` whose document stands in its `srcdoc`: an origin of its own, so that it reaches
+//! neither the page nor anything the browser holds, and no popups, no forms, no way to lead the page elsewhere. At first it holds a
+//! button and, as mere data, what the button writes in its own place. (A closed or lazy frame runs its `srcdoc` all the same, and a
+//! browser follows no link to a `data:` URL of the size of a library.)
 //!
 //! Two policies hold in such a document. It inherits the page's, which lets a script run only with a nonce: a digest of the
 //! notebook, which nothing that stands in the notebook can know, so that a script that slipped into the page itself would not run,
 //! while those put into a frame here get it. Its own lets inline scripts run and nothing be fetched, as the nonce alone would let
-//! a script fetch another. The page's `frame-src` keeps the frame from going elsewhere.
+//! a script fetch another. The page's policy, which lets no frame lead anywhere, keeps it where it is.
 //!
 //! Libraries that a notebook embeds once (BokehJS, Plotly) are repeated in each frame that draws with them, up to [`BUDGET`];
 //! a library that would have to be fetched is not there, so such outputs get no frame.
 
 use std::cell::OnceCell;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rnbexec_notebook::Notebook;
 use sha2::{Digest as _, Sha256};
 
@@ -101,19 +100,18 @@ pub(super) struct Frames<'a> {
     /// Documents that set something up for later ones, with the library they contain.
     setups: Vec<(Option<Library>, String)>,
     spent: usize,
-    count: usize,
 }
 
 impl<'a> Frames<'a> {
     pub(super) fn new(notebook: &'a Notebook, scripts: Scripts) -> Self {
-        Self { notebook, scripts, nonce: OnceCell::new(), setups: Vec::new(), spent: 0, count: 0 }
+        Self { notebook, scripts, nonce: OnceCell::new(), setups: Vec::new(), spent: 0 }
     }
 
     /// What the page's policy says of scripts: nothing may run, unless there is a frame.
     pub(super) fn policy(&self) -> String {
         match self.nonce.get() {
             // Libraries compile expressions; that needs a script that runs in the first place.
-            Some(nonce) => format!("script-src 'nonce-{nonce}' 'unsafe-eval'; frame-src data:; "),
+            Some(nonce) => format!("script-src 'nonce-{nonce}' 'unsafe-eval'; "),
             None => String::new(),
         }
     }
@@ -154,48 +152,56 @@ impl<'a> Frames<'a> {
         }
         self.spent += size;
         let nonce = self.nonce.get_or_init(|| digest(self.notebook));
-        let mut source = String::from(
-            "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-             script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; \
-             base-uri 'none'; form-action 'none'\"><meta name=\"referrer\" content=\"no-referrer\"><style>body{margin:8px;\
-             background:#fff;color:#1b1f24;font:14px system-ui,sans-serif}</style>",
-        );
+        let mut drawing = String::with_capacity(size + 1_000);
+        drawing.push_str(FRAME_HEAD);
         for (_, setup) in setups {
-            with_nonce(&mut source, setup, nonce);
+            with_nonce(&mut drawing, setup, nonce);
         }
-        with_nonce(&mut source, document, nonce);
-        self.count += 1;
-        Drawn::Framed(self.element(&source, library, label))
-    }
-
-    fn element(&self, source: &str, library: Library, label: &str) -> String {
-        const START: &str = "data:text/html;charset=utf-8;base64,";
-        let name = format!("frame-{}", self.count);
-        let mut out = String::with_capacity(source.len() * 4 / 3 + 1_000);
-        out.push_str("<div class=\"live\"><p><b>Interactive output</b> (");
-        out.push_str(library.name());
-        out.push_str("). Its scripts run walled off from this page and the network.</p>");
+        with_nonce(&mut drawing, document, nonce);
         let at_once = self.scripts == Scripts::Run;
-        if !at_once {
-            out.push_str("<a class=\"run\" target=\"");
-            out.push_str(&name);
-            out.push_str("\" href=\"");
-            out.push_str(START);
-            STANDARD.encode_string(source, &mut out);
-            out.push_str("\">Run</a>");
-        }
-        out.push_str("<iframe sandbox=\"allow-scripts\" referrerpolicy=\"no-referrer\" name=\"");
-        out.push_str(&name);
-        out.push_str("\" title=\"");
+        let source = if at_once { drawing } else { behind_a_button(&drawing, library, nonce) };
+        let mut out = String::with_capacity(source.len() * 5 / 4);
+        out.push_str("<div class=\"live\"><iframe sandbox=\"allow-scripts\" referrerpolicy=\"no-referrer\"");
+        text::push(&mut out, format_args!(" style=\"height:{}px\" title=\"", height(document)));
         text::escape(&mut out, label);
-        if at_once {
-            out.push_str("\" class=\"runs\" src=\"");
-            out.push_str(START);
-            STANDARD.encode_string(source, &mut out);
-        }
+        out.push_str("\" srcdoc=\"");
+        attribute(&mut out, &source);
         out.push_str("\"></iframe></div>");
-        out
+        Drawn::Framed(out)
     }
+}
+
+/// What every document of a frame begins with: its policy, before anything of a stranger.
+const FRAME_HEAD: &str = "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"\
+     default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; font-src \
+     data:; base-uri 'none'; form-action 'none'\"><meta name=\"referrer\" content=\"no-referrer\"><style>body{margin:8px;\
+     background:#fff;color:#1b1f24;font:14px system-ui,sans-serif}button{font:inherit;font-weight:600;padding:5px 16px;\
+     border:1px solid #0b5cad;border-radius:6px;background:#fff;color:#0b5cad;cursor:pointer}</style>";
+
+/// A document that writes another in its own place when its button is pressed.
+fn behind_a_button(drawing: &str, library: Library, nonce: &str) -> String {
+    // No data of this form can end the element it stands in.
+    let data = serde_json::Value::from(drawing).to_string().replace('<', "\\u003c");
+    format!(
+        "{FRAME_HEAD}<style>body{{margin:0;height:100vh;display:flex;flex-direction:column;gap:10px;align-items:center;\
+         justify-content:center;text-align:center;color:#57606c;background:#f6f7f9}}</style><button>\u{25b6} Show the interactive \
+         output</button><span>{}: its scripts run walled off from the report and the network.</span><script nonce={nonce} \
+         type=\"application/json\">{data}</script><script nonce={nonce}>document.querySelector('button').onclick=function(){{\
+         var text=document.querySelector('script').textContent;document.open();document.write(JSON.parse(text));\
+         document.close()}}</script>",
+        library.name()
+    )
+}
+
+/// How high a frame should be, as far as the document says it. (A frame cannot tell its page, which has no scripts to hear it.)
+fn height(document: &str) -> u32 {
+    let said = ["\"height\":", "height:"].iter().find_map(|key| {
+        let value = document.split_once(key)?.1.trim_start();
+        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        value[..digits].parse::<u32>().ok()
+    });
+    // Toolbars and legends come on top.
+    said.filter(|height| (50..=5_000).contains(height)).map_or(440, |height| (height + 60).clamp(180, 900))
 }
 
 /// The document of a script that comes without one.
@@ -245,11 +251,27 @@ fn find_ignoring_case(text: &str, wanted: &str) -> Option<usize> {
     None
 }
 
+/// Appends a document as a quoted attribute's value.
+fn attribute(out: &mut String, text: &str) {
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let instead = match byte {
+            b'&' => "&amp;",
+            b'"' => "&quot;",
+            0 => "\u{fffd}",
+            _ => continue,
+        };
+        out.push_str(&text[plain..at]);
+        out.push_str(instead);
+        plain = at + 1;
+    }
+    out.push_str(&text[plain..]);
+}
+
 fn digest(notebook: &Notebook) -> String {
-    use std::fmt::Write as _;
     let mut hex = String::new();
     for byte in Sha256::digest(notebook.to_vec()).iter().take(16) {
-        write!(hex, "{byte:02x}").expect("writing to a String does not fail");
+        text::push(&mut hex, format_args!("{byte:02x}"));
     }
     hex
 }
@@ -262,11 +284,15 @@ mod tests {
         Frames::new(notebook, Scripts::OnDemand)
     }
 
-    /// The element, and the document in it.
+    /// The element, and the document that it shows in the end.
     fn framed(drawn: Drawn) -> (String, String) {
         let Drawn::Framed(html) = drawn else { panic!("{drawn:?}") };
-        let encoded = html.split("base64,").nth(1).unwrap().split('"').next().unwrap();
-        let document = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
+        let source = html.split("srcdoc=\"").nth(1).unwrap().split('"').next().unwrap();
+        let source = source.replace("&quot;", "\"").replace("&amp;", "&");
+        let document = match source.split_once("application/json\">") {
+            Some((_, data)) => serde_json::from_str(data.split("</script>").next().unwrap()).unwrap(),
+            None => source,
+        };
         (html, document)
     }
 
@@ -298,13 +324,38 @@ mod tests {
     #[test]
     fn nothing_runs_before_the_reader_asks_for_it_unless_the_maker_did() {
         let notebook = Notebook::new();
-        let (asked, _) = framed(frames(&notebook).draw("<script>1</script>", &[], "x"));
+        let drawing = "<script>drawn()</script>";
+        let (asked, document) = framed(frames(&notebook).draw(drawing, &[], "x"));
         assert!(
-            asked.contains(" target=\"frame-1\" href=\"data:") && !asked.contains("src=\"data:"),
+            asked.contains("button")
+                && asked.contains("u003cscript")
+                && !asked.contains("<script>drawn")
+                && document.contains(">drawn()"),
             "{asked}"
         );
-        let (at_once, _) = framed(Frames::new(&notebook, Scripts::Run).draw("<script>1</script>", &[], "x"));
-        assert!(at_once.contains("src=\"data:") && !at_once.contains("href"), "{at_once}");
+        let (at_once, _) = framed(Frames::new(&notebook, Scripts::Run).draw(drawing, &[], "x"));
+        assert!(!at_once.contains("<button") && at_once.contains(">drawn()</script>"), "{at_once}");
+    }
+
+    #[test]
+    fn what_waits_cannot_leave_its_place() {
+        let notebook = Notebook::new();
+        let (html, document) = framed(frames(&notebook).draw(
+            "</script><img src=x>\"></iframe><b id='&quot;'>\0<script>1</script>",
+            &[],
+            "x",
+        ));
+        assert!(!html.contains("<img") && html.matches("</iframe>").count() == 1, "{html}");
+        assert!(document.contains("</script><img src=x>\"></iframe><b id='&quot;'>"), "{document}");
+    }
+
+    #[test]
+    fn a_frame_is_as_high_as_its_chart_says() {
+        assert_eq!(height(r#"{"attributes":{"width":700,"height":260}}"#), 320);
+        assert_eq!(height("<div style=\"height: 525px; width:100%\">"), 585);
+        for odd in ["", "height:", "\"height\":99999999999", "height:1px", "height:x"] {
+            assert_eq!(height(odd), 440, "{odd}");
+        }
     }
 
     #[test]

@@ -261,6 +261,8 @@ fn attribute<'u>(
             Some(fragment) => Some(Cow::Owned(format!("#{}", anchors(fragment)))),
             None => leads_out(value).then_some(Cow::Borrowed(value)),
         },
+        // The page draws its own lines; pandas asks for heavy ones.
+        ("table", "border") => None,
         // A reference to something else in the page or out of it.
         _ if DRAWINGS.contains(&tag) && value.to_ascii_lowercase().contains("url") => None,
         _ => Some(Cow::Borrowed(value)),

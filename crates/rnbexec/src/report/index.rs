@@ -92,7 +92,10 @@ fn tallies(out: &mut String, entries: &[&IndexEntry]) {
     out.push_str("<dl class=\"facts\">");
     let mut tally = |name: &str, class: &str, count: usize| {
         if count > 0 {
-            out.push_str(&format!("<div class=\"tally {class}\"><dt>{name}</dt><dd>{count}</dd></div>"));
+            text::push(
+                out,
+                format_args!("<div class=\"tally {class}\"><dt>{name}</dt><dd>{count}</dd></div>"),
+            );
         }
     };
     tally("Reports", "", entries.len());
@@ -171,6 +174,10 @@ fn severities(out: &mut String, entry: &IndexEntry) {
     }
 }
 
+/// What may stand in a path as it is.
+const PATH: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A link to a page of the web, or to a file below this one; `None` for what is neither.
 fn href(link: &str) -> Option<String> {
     if let Ok(url) = url::Url::parse(link)
@@ -178,8 +185,6 @@ fn href(link: &str) -> Option<String> {
     {
         return Some(url.into());
     }
-    const PATH: &percent_encoding::AsciiSet =
-        &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let below = !link.starts_with('/') && !link.is_empty();
     below.then(|| percent_encoding::utf8_percent_encode(link, PATH).to_string())
 }

@@ -136,6 +136,8 @@ impl<'a> Iterator for Adjusted<'a> {
             return Some(event);
         }
         Some(match self.events.next()? {
+            // Boxes to tick would be form elements.
+            Event::TaskListMarker(done) => Event::Text(if done { "☑ " } else { "☐ " }.into()),
             Event::InlineMath(formula) => Event::Text(format!("${formula}$").into()),
             Event::DisplayMath(formula) => Event::Text(format!("$${formula}$$").into()),
             Event::Start(Tag::Image { dest_url, .. }) if !comes_with_the_cell(&dest_url) => {
@@ -226,6 +228,7 @@ mod tests {
             table.contains("<th") && table.contains("<strong>2</strong>") && table.contains("right"),
             "{table}"
         );
+        assert!(html("- [x] a\n- [ ] b").contains("<li>☑ a</li>\n<li>☐ b</li>"));
         assert!(html("~~x~~ `y<z`").contains("<del>x</del> <code>y&lt;z</code>"));
     }
 

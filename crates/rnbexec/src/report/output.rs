@@ -65,7 +65,7 @@ impl<'a> Outputs<'a> {
         let shown = self.widget(out, display)
             || self.html(out, display)
             || display.text("text/markdown").is_some_and(|source| {
-                self.open_box(out, "md");
+                open_box(out, "md");
                 out.push_str(&markdown::render(&source, Images::default(), None));
                 out.push_str("</div>");
                 true
@@ -96,12 +96,14 @@ impl<'a> Outputs<'a> {
                 return;
             }
         }
-        let json = data.iter().find(|(kind, _)| *kind == "application/json" || kind.ends_with("+json"));
-        if let Some((_, json)) = json {
+        if let Some(json) = data.get("application/json") {
             return pretty(out, json);
         }
         if let Some(source) = display.text("text/plain") {
             return plain(out, &source, "");
+        }
+        if let Some((_, json)) = data.iter().find(|(kind, _)| kind.ends_with("+json")) {
+            return pretty(out, json);
         }
         if let Some(source) = JAVASCRIPT.iter().find_map(|kind| display.text(kind)) {
             out.push_str("<details class=\"more\"><summary>JavaScript, which was not run</summary>");
@@ -207,7 +209,7 @@ impl<'a> Outputs<'a> {
             note(out, "An interactive widget; what it showed was not kept.");
             return false;
         }
-        self.open_box(out, "widget");
+        open_box(out, "widget");
         for shown in shown {
             match shown {
                 Shown::Line(line) => {
@@ -231,12 +233,6 @@ impl<'a> Outputs<'a> {
         out.push_str("<p class=\"note\">A widget, as it was when the run ended.</p></div>");
         true
     }
-
-    fn open_box(&mut self, out: &mut String, class: &str) {
-        out.push_str("<div class=\"out ");
-        out.push_str(class);
-        out.push_str("\">");
-    }
 }
 
 /// One display and what stands around it.
@@ -254,6 +250,10 @@ impl<'a> Display<'a, '_> {
     }
 }
 
+fn open_box(out: &mut String, class: &str) {
+    text::push(out, format_args!("<div class=\"out {class}\">"));
+}
+
 /// Sanitized HTML in a box of its own; nothing when nothing of it is left.
 fn html_box(source: &str, boxes: &mut usize, facts: &html::Facts) -> String {
     *boxes += 1;
@@ -263,7 +263,8 @@ fn html_box(source: &str, boxes: &mut usize, facts: &html::Facts) -> String {
         return String::new();
     }
     // What brings its own colours was made for a white page.
-    let paper = if clean.contains("color") || clean.contains("<svg") { " paper" } else { "" };
+    let own_colours = ["color", "background", "<svg"].iter().any(|look| clean.contains(look));
+    let paper = if own_colours { " paper" } else { "" };
     format!("<div class=\"out html{paper}\" id=\"{id}\">{clean}</div>")
 }
 
@@ -286,7 +287,7 @@ fn picture(out: &mut String, display: &Display<'_, '_>) -> bool {
     for side in ["width", "height"] {
         let size = display.metadata.and_then(|metadata| metadata.get(kind)?.get(side)?.as_i64());
         if let Some(size) = size.filter(|size| (1..=20_000).contains(size)) {
-            out.push_str(&format!(" {side}=\"{size}\""));
+            text::push(out, format_args!(" {side}=\"{size}\""));
         }
     }
     out.push_str(" src=\"");

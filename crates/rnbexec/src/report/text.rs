@@ -21,6 +21,11 @@ pub(super) fn escape(out: &mut String, text: &str) {
     out.push_str(&text[plain..]);
 }
 
+/// Appends what `format_args!` made; nothing of it is escaped.
+pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    out.write_fmt(arguments).expect("writing to a String does not fail");
+}
+
 /// `text` for use between tags and inside quoted attributes.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
@@ -80,7 +85,7 @@ fn picture(c: char) -> Option<Cow<'static, str>> {
     let mut text = String::new();
     match picture {
         Some(picture) => text.push(picture),
-        None => write!(text, "⟦U+{:04X}⟧", u32::from(c)).expect("writing to a String does not fail"),
+        None => push(&mut text, format_args!("⟦U+{:04X}⟧", u32::from(c))),
     }
     Some(text.into())
 }

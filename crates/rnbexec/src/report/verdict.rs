@@ -41,8 +41,8 @@ pub(super) fn severity_mark(out: &mut String, severity: &str) {
 
 /// The last verdict that the notebook displays: the one that counts.
 pub(super) fn of(notebook: &Notebook) -> Option<Json> {
-    let outputs = notebook.cells().iter().rev().flat_map(|cell| cell.outputs().iter().rev());
-    let found = outputs.filter_map(|output| output.get("data")?.get(MIME_TYPE)).next()?;
+    let mut outputs = notebook.cells().iter().rev().flat_map(|cell| cell.outputs().iter().rev());
+    let found = outputs.find_map(|output| output.get("data")?.get(MIME_TYPE))?;
     match found.as_str() {
         Some(json) => Json::parse(json.as_bytes()).ok(),
         None => Some(found.clone()),

@@ -183,7 +183,10 @@ pub(super) fn rules(sheet: &str, scope: &str, id_prefix: &str) -> String {
         if matches!(parser.next(), Ok(Token::AtKeyword(_))) {
             // Up to the semicolon or the block that ends it, that included.
             let skipped: Parsed<()> =
-                parser.parse_until_after(Delimiter::CurlyBracketBlock | Delimiter::Semicolon, skip);
+                parser.parse_until_after(Delimiter::CurlyBracketBlock | Delimiter::Semicolon, |parser| {
+                    skip(parser);
+                    Ok(())
+                });
             if skipped.is_err() {
                 break;
             }
@@ -192,7 +195,7 @@ pub(super) fn rules(sheet: &str, scope: &str, id_prefix: &str) -> String {
         parser.reset(&start);
         let selectors = parser.parse_until_before(Delimiter::CurlyBracketBlock, |parser| {
             let selectors = selectors(parser, scope, id_prefix);
-            skip(parser)?;
+            skip(parser);
             Ok::<_, ParseError<()>>(selectors)
         });
         if parser.expect_curly_bracket_block().is_err() {
@@ -211,9 +214,8 @@ pub(super) fn rules(sheet: &str, scope: &str, id_prefix: &str) -> String {
     out
 }
 
-fn skip(parser: &mut Parser<'_>) -> Parsed<()> {
+fn skip(parser: &mut Parser<'_>) {
     while parser.next().is_ok() {}
-    Ok(())
 }
 
 fn unexpected<T>() -> Parsed<T> {
@@ -225,11 +227,8 @@ fn selectors(parser: &mut Parser<'_>, scope: &str, id_prefix: &str) -> Parsed<St
     let mut out = String::new();
     // Where a new selector begins, only what names an element may stand: a combinator would reach out of the scope.
     let mut begins = true;
-    loop {
-        let token = match parser.next_including_whitespace() {
-            Ok(token) => token.clone(),
-            Err(_) => break,
-        };
+    while let Ok(token) = parser.next_including_whitespace() {
+        let token = token.clone();
         if begins && !matches!(token, Token::WhiteSpace(_)) {
             let names = matches!(token, Token::Ident(_) | Token::IDHash(_) | Token::Delim('.' | '*'));
             if !names {
@@ -313,7 +312,7 @@ fn all_declarations(parser: &mut Parser<'_>) -> String {
     while !parser.is_exhausted() {
         let one = parser.parse_until_after(Delimiter::Semicolon, |parser| {
             let one = declaration(parser);
-            skip(parser)?;
+            skip(parser);
             Ok::<_, ParseError<()>>(one)
         });
         if let Ok(Ok(declaration)) = one {
@@ -364,7 +363,7 @@ fn value(parser: &mut Parser<'_>, out: &mut String, may_be_negative: bool) -> Pa
             | Token::Delim('/' | '+' | '-' | '*')) => write(out, &token)?,
             // What is important to a stranger is not to the page.
             Token::Delim('!') => {
-                skip(parser)?;
+                skip(parser);
                 break;
             }
             Token::Function(name) => {

@@ -1,0 +1,77 @@
+// Opens pages in a headless browser and tells what each did.
+//
+// Reads one line of JSON from standard input: a list of visits `{url, press, read, dark, print}`. `press` presses the buttons in the page's frames
+// and waits until the frame has set `window.tried`; `read` is a list of expressions to evaluate in the page. Prints one line of
+// JSON: for each visit what came of it. Arguments: the folder with node_modules and the folder of the unpacked browser, which is made
+// on first use.
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import zlib from "node:zlib";
+
+const [modules, home] = process.argv.slice(2);
+const require = createRequire(path.join(modules, "package.json"));
+const { chromium } = require("playwright-core");
+
+// The package holds the program and the libraries it needs compressed. Its own unpacking knows only Lambda's folders.
+function unpack() {
+  const packed = path.join(modules, "node_modules/@sparticuz/chromium/bin");
+  const inflate = (name) => zlib.brotliDecompressSync(fs.readFileSync(path.join(packed, name)));
+  fs.mkdirSync(home, { recursive: true });
+  for (const archive of ["al2023.tar.br", "fonts.tar.br"]) {
+    const done = spawnSync("tar", ["-x", "-C", home], { input: inflate(archive) });
+    if (done.status !== 0) throw new Error(`cannot unpack ${archive}: ${done.stderr}`);
+  }
+  fs.writeFileSync(path.join(home, "chromium.part"), inflate("chromium.br"), { mode: 0o755 });
+  fs.renameSync(path.join(home, "chromium.part"), path.join(home, "chromium"));
+}
+
+if (!fs.existsSync(path.join(home, "chromium"))) unpack();
+const libraries = [path.join(home, "lib"), path.join(home, "al2023/lib")].filter((folder) => fs.existsSync(folder));
+const fonts = [path.join(home, "fonts"), home].find((folder) => fs.existsSync(path.join(folder, "fonts.conf")));
+const browser = await chromium.launch({
+  executablePath: path.join(home, "chromium"),
+  // Root has no sandbox of Chromium's own; the sandbox of frames, which is what is tested, is another matter.
+  chromiumSandbox: false,
+  args: ["--no-zygote", "--disable-gpu"],
+  env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":"), FONTCONFIG_PATH: fonts },
+});
+
+async function visit({ url, press, read, dark }) {
+  const context = await browser.newContext({ colorScheme: dark ? "dark" : "light" });
+  const page = await context.newPage();
+  const seen = { popups: 0, dialogs: 0, downloads: 0, left: [], refused: [], values: [], frames: [] };
+  context.on("page", (other) => { if (other !== page) seen.popups += 1; });
+  page.on("dialog", (dialog) => { seen.dialogs += 1; dialog.dismiss().catch(() => {}); });
+  page.on("download", () => { seen.downloads += 1; });
+  page.on("framenavigated", (frame) => { if (frame === page.mainFrame() && frame.url().split("#")[0] !== url) seen.left.push(frame.url()); });
+  page.on("console", (message) => { if (message.type() === "error") seen.refused.push(message.text().slice(0, 300)); });
+  await page.goto(url, { waitUntil: "load" });
+  if (press) {
+    for (const frame of page.frames().slice(1)) {
+      await frame.locator("button").press("Enter");
+      // A frame that tries to go elsewhere ends at a page of the browser that says so.
+      await Promise.race([
+        frame.waitForFunction(() => window.tried === true, null, { timeout: 60000 }),
+        frame.waitForURL(/^chrome-error:/, { timeout: 60000 }),
+      ]);
+    }
+  }
+  // Half a second without requests; a page that never rests has had its chance after a while.
+  await page.waitForLoadState("networkidle", { timeout: 5000 }).catch(() => {});
+  seen.title = await page.title();
+  for (const expression of read ?? []) seen.values.push(await page.evaluate(expression));
+  for (const frame of page.frames().slice(1)) {
+    // A frame that went elsewhere has nothing to say.
+    seen.frames.push(await frame.evaluate("document.body ? document.body.innerText.slice(0, 500) : ''").catch((error) => String(error)));
+  }
+  await context.close();
+  return seen;
+}
+
+const input = fs.readFileSync(0, "utf8");
+const answers = [];
+for (const asked of JSON.parse(input)) answers.push(await visit(asked));
+await browser.close();
+process.stdout.write(JSON.stringify(answers) + "\n");
