@@ -1,23 +1,35 @@
 //! A manager's world: a simulated Azure with incidents, a state folder, a triage notebook, kernels.
 
+mod process;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use rnbexec::store::{Environment, Stores};
 use rnbexec::{Cancel, Services};
+use rnbexec_azure::sentinel::IncidentRef;
 use rnbexec_manager::config::{Config, ConfigSources};
+use rnbexec_manager::ledger::{Case, Ledger};
 use rnbexec_manager::{Event, Manager, PassReport, Setup, SourceChoice};
 use serde_json::{Value, json};
 
-use crate::azure::{SimulatedAzure, names};
+use crate::azure::{Entry, SimulatedAzure, names};
 use crate::{Book, Scratch};
 
 /// What the notebooks are told, and look at: the incident that the manager fetched.
 const PARAMETERS: &str = "incident_id = ''\nten_id = ''\nws_id = ''\nincident_bundle = ''";
 
-const READ: &str =
-    "import json\nbundle = json.load(open(incident_bundle))\nincident = bundle['incident']['properties']";
+/// Also notes for which incident the notebook was run.
+const READ: &str = "import json, os, sys, time\nfrom IPython.display import display\n\
+     with open(os.path.expanduser('~/runs'), 'a') as runs:\n    runs.write(incident_id + '\\n')\n\
+     bundle = json.load(open(incident_bundle))\nincident = bundle['incident']['properties']";
+
+/// Does what the incident's description says.
+const OBEY: &str = "def find(severity, **more):\n    verdict = {'severity': severity, **more}\n    \
+     display({'application/vnd.rnbexec.verdict+json': verdict}, raw=True)\nexec(incident['description'])";
 
 /// A manager's world, gone with the value.
 #[derive(Debug)]
@@ -28,6 +40,8 @@ pub struct Desk {
     pub scratch: Scratch,
     /// The configuration, to be added to.
     pub toml: String,
+    /// Variables of the manager's environment, besides those that it needs.
+    pub variables: Vec<(String, String)>,
 }
 
 impl Desk {
@@ -85,7 +99,7 @@ longest_wait = "0s"
             ml = names::ML_WORKSPACE,
             files = settings.files,
         );
-        Self { azure, scratch, toml }
+        Self { azure, scratch, toml, variables: Vec::new() }
     }
 
     /// A desk whose notebook finds this verdict in every incident.
@@ -93,10 +107,33 @@ longest_wait = "0s"
         Self::new(&Self::verdict(verdict))
     }
 
+    /// A desk whose notebook does what each incident's description says: Python, in which `find(severity, …)` is a verdict.
+    pub fn scripted() -> Self {
+        Self::new(&Book::new().parameters(PARAMETERS).code(READ).code(OBEY))
+    }
+
+    /// Seeds incidents with these severities and scripts, for a [scripted](Self::scripted) desk, and gives their names.
+    pub fn seed_scripts(&self, incidents: &[(&str, &str)]) -> Vec<String> {
+        let bundles = (1..).zip(incidents).map(|(number, (severity, script))| {
+            let mut bundle = Self::bundle(number, "Something odd", severity);
+            bundle["incident"]["properties"]["description"] = json!(script);
+            bundle
+        });
+        self.seed_bundles(bundles.collect())
+    }
+
+    /// Seeds these and gives their names.
+    pub fn seed_bundles(&self, bundles: Vec<Value>) -> Vec<String> {
+        let name = |bundle: &Value| bundle["incident"]["name"].as_str().expect("a name").to_owned();
+        let names = bundles.iter().map(name).collect();
+        self.azure.seed_bundles(bundles);
+        names
+    }
+
     /// A notebook that finds this verdict in every incident.
     pub fn verdict(verdict: &Value) -> Book {
         let source = format!(
-            "from IPython.display import display\nverdict = json.loads({:?})\nverdict['title'] = incident['title']\n\
+            "verdict = json.loads({:?})\nverdict['title'] = incident['title']\n\
              display({{'application/vnd.rnbexec.verdict+json': verdict, 'text/plain': verdict['severity']}}, raw=True)",
             verdict.to_string()
         );
@@ -130,10 +167,7 @@ longest_wait = "0s"
 
     /// Seeds so many incidents of severity Low, and gives their names.
     pub fn seed(&self, count: u64) -> Vec<String> {
-        let bundles: Vec<Value> =
-            (1..=count).map(|number| Self::bundle(number, "Something odd", "Low")).collect();
-        self.azure.seed_bundles(bundles.clone());
-        bundles.iter().map(|bundle| bundle["incident"]["name"].as_str().expect("a name").to_owned()).collect()
+        self.seed_bundles((1..=count).map(|number| Self::bundle(number, "Something odd", "Low")).collect())
     }
 
     /// The environment of the manager: kernels, a private home, the service principal.
@@ -141,6 +175,7 @@ longest_wait = "0s"
         let mut variables = self.scratch.env();
         let azure = self.azure.settings().as_service_principal();
         variables.extend(azure.into_iter().map(|(name, value)| (name.into(), value.into())));
+        variables.extend(self.variables.iter().map(|(name, value)| (name.into(), value.into())));
         variables
     }
 
@@ -198,6 +233,54 @@ longest_wait = "0s"
     pub async fn once_with(&self, overrides: &[(&str, &str)]) -> PassReport {
         let manager = self.manager(overrides).await;
         manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// One pass at a time so much later.
+    pub async fn once_after(&self, wait: SignedDuration, overrides: &[(&str, &str)]) -> PassReport {
+        let mut setup = self.setup(overrides);
+        setup.services.clock = Arc::new(move || Timestamp::now() + wait);
+        let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+        manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// One pass over the incidents that somebody asks for by name, also those that were triaged before.
+    pub async fn once_for(&self, incidents: &[&str]) -> PassReport {
+        let named = incidents.iter().map(|text| IncidentRef::parse(text).expect("an incident")).collect();
+        let setup = Setup { source: SourceChoice::Named(named), again: true, ..self.setup(&[]) };
+        let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+        manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// The ledger of the world's managers.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::open(&self.scratch.join("rnbexec-manager")).expect("a ledger")
+    }
+
+    /// What the ledger knows of an incident: the latest case.
+    pub async fn case(&self, incident: &str) -> Case {
+        let cases = self.ledger().cases_of(incident).await.expect("the ledger can be read");
+        cases.into_iter().next().unwrap_or_else(|| panic!("no case of {incident}"))
+    }
+
+    /// The incidents for which a notebook of this desk was run, in order, each as often as it was.
+    pub fn runs(&self) -> Vec<String> {
+        let runs = fs::read_to_string(self.scratch.home().join("runs")).unwrap_or_default();
+        runs.lines().map(str::to_owned).collect()
+    }
+
+    /// What was asked of the simulated Azure to write or delete something.
+    pub fn writes(&self) -> Vec<Entry> {
+        let mut asked = self.azure.journal();
+        asked.retain(|entry| !matches!(entry.method.as_str(), "GET" | "HEAD" | "POST"));
+        asked
+    }
+
+    /// The text of an incident's only comment.
+    #[track_caller]
+    pub fn comment(&self, incident: &str) -> String {
+        let comments = self.azure.comments(incident);
+        assert_eq!(comments.len(), 1, "{comments:#?}\n{}", self.log());
+        comments[0]["properties"]["message"].as_str().expect("a text").to_owned()
     }
 
     /// The log, as a person reads it.
