@@ -13,6 +13,7 @@ __all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape"
 
 LINE = "rgba(128,128,128,0.35)"
 SOFT = "#6c7178"  # legible on white and on black
+TIME = re.compile(r"\d{4}-\d\d-\d\d(?: [\d:.]{5,15})?(?: UTC)?")  # never broken into lines
 MONO = "font-family:ui-monospace,Consolas,Menlo,monospace;font-size:0.92em"
 
 
@@ -53,7 +54,8 @@ def table(rows, columns, *, badges=("severity",), mono=(), limit=600):
     def cell(row, column):
         value = row.get(column)
         wrap = "normal" if longest[column] <= 30 else "anywhere"
-        style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:normal;overflow-wrap:{wrap}"
+        space = "nowrap" if TIME.fullmatch(str(value)) else "normal"
+        style = f"padding:4px 10px 4px 0;border-bottom:1px solid {LINE};text-align:left;vertical-align:top;white-space:{space};overflow-wrap:{wrap}"
         if column in badges:
             return f'<td style="{style}">{badge(value) if value else ""}</td>'
         if column in mono:
