@@ -22,6 +22,13 @@ pub enum Event<'a> {
         /// How many incidents it handed out.
         arrivals: usize,
     },
+    /// Something to know about how the source was asked.
+    Note {
+        /// The source's name.
+        source: &'a str,
+        /// What.
+        note: &'a str,
+    },
     /// The source cannot be read.
     SourceFailed {
         /// Its name.
@@ -206,6 +213,7 @@ impl<'a> Event<'a> {
             Self::Began { command } => general(What::Began { command, version: env!("CARGO_PKG_VERSION") }),
             Self::Asked { source, arrivals } if arrivals > 0 => general(What::Asked { source, arrivals }),
             Self::SourceFailed { source, reason } => general(What::Unreachable { source, reason }),
+            Self::Note { source, note } => general(What::Note { source, note }),
             Self::Rejected { what, reason } => general(What::Rejected { item: what, reason }),
             Self::PassedOver { incident, reason } => named(incident, What::Skipped { reason }),
             Self::AlreadyProcessed { case, .. } => about(&case.key, &case.facts, What::AlreadyProcessed),

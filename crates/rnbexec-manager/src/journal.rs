@@ -89,6 +89,13 @@ pub enum What<'a> {
         /// How many incidents it handed out.
         arrivals: usize,
     },
+    /// Something to know about how the source was asked.
+    Note {
+        /// Its name.
+        source: &'a str,
+        /// What.
+        note: &'a str,
+    },
     /// The source could not be asked.
     Unreachable {
         /// Its name.
@@ -372,6 +379,7 @@ impl fmt::Display for Entry<'_> {
             What::Asked { source, arrivals } => {
                 write!(f, "Getting incidents from {}: {arrivals} to look at", Shown(source))
             }
+            What::Note { source, note } => write!(f, "{}: {}", Shown(source), Shown(note)),
             What::Unreachable { source, reason } => {
                 write!(f, "Unable to retrieve incidents from {}: {}", Shown(source), Shown(reason))
             }

@@ -158,6 +158,9 @@ impl Manager {
                     break;
                 }
             };
+            for rejected in &batch.rejected {
+                self.tell(&Event::Rejected { what: &rejected.what, reason: &rejected.reason });
+            }
             for arrival in batch.arrivals {
                 match self.examine(&arrival).await {
                     Ok(Examined::ToTriage(key, facts)) => {
@@ -310,14 +313,21 @@ impl<'a> Pass<'a> {
         };
         self.exhausted = batch.exhausted;
         manager.tell(&Event::Asked { source: &name, arrivals: batch.arrivals.len() });
+        for note in &batch.notes {
+            manager.tell(&Event::Note { source: &name, note });
+        }
         for rejected in &batch.rejected {
             self.report.rejected += 1;
             manager.tell(&Event::Rejected { what: &rejected.what, reason: &rejected.reason });
         }
+        let troubles = self.report.troubles.len();
         for arrival in batch.arrivals {
             self.arrive(arrival).await?;
         }
+        // What could not be written down has to come again.
+        let all_looked_at = self.report.troubles.len() == troubles;
         if let Some(mark) = batch.watermark
+            && all_looked_at
             && watermark.as_deref() != Some(&mark)
         {
             manager.ledger.keep_watermark(&name, &mark).await?;
@@ -456,6 +466,8 @@ impl<'a> Pass<'a> {
         self.routes.remove(&ended.key);
         let drove = ended.drove?;
         let case = self.manager.ledger.case(&ended.key).await?;
+        // What waited may have been tried again within this pass.
+        self.report.waiting.retain(|waiting| waiting.key != ended.key);
         match (drove, case) {
             (Drove::Over(_), Some(case)) => self.report.ended.push(case),
             (Drove::Waits, Some(case)) => self.report.waiting.push(case),

@@ -8,7 +8,7 @@ pub mod sentinel;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rnbexec_azure::sentinel::{Incident, IncidentRef};
+use rnbexec_azure::sentinel::{Incident, IncidentRef, ParseError};
 
 use crate::error::Trouble;
 
@@ -61,6 +61,8 @@ pub struct Ask<'a> {
 pub struct Batch {
     /// Incidents to look at.
     pub arrivals: Vec<Arrival>,
+    /// What a person should know about how the source was asked.
+    pub notes: Vec<String>,
     /// What the source held and put aside because nobody could read it, for the log.
     pub rejected: Vec<Rejected>,
     /// To be given back with the next [`Ask`], once the arrivals are in the ledger.
@@ -115,4 +117,12 @@ pub struct Rejected {
     pub what: String,
     /// Why.
     pub reason: String,
+}
+
+impl Rejected {
+    /// An incident that has no name that could be used: nothing is asked or written under it.
+    fn nameless(incident: &Incident, error: &ParseError) -> Self {
+        let called = incident.number().map_or_else(|| incident.id().to_owned(), |number| format!("number {number}"));
+        Self { what: format!("incident {called}"), reason: error.to_string() }
+    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rnbexec_azure::sentinel::{Incident, IncidentQuery, IncidentRef, Sentinel};
 use sha2::{Digest as _, Sha256};
 
-use super::{Arrival, Ask, Batch, IncidentSource};
+use super::{Arrival, Ask, Batch, IncidentSource, Rejected};
 use crate::config::{Poll, Since};
 use crate::error::{Class, Trouble};
 use crate::run_key::hex;
@@ -80,12 +80,13 @@ impl SentinelSource {
 
 #[async_trait]
 impl IncidentSource for SentinelSource {
-    /// The workspace, and what is asked for: other conditions begin with a watermark of their own, so that they find what the
-    /// earlier ones passed over.
+    /// The workspace, and the conditions: other ones begin with a watermark of their own, so that they find what the earlier ones
+    /// passed over.
     fn name(&self) -> String {
         let workspace = self.sentinel.workspace();
-        let asked = hex(&Sha256::digest(self.conditions().join(" and ")));
-        format!("Sentinel {} [{}]", workspace.name, asked.chars().take(8).collect::<String>())
+        let id = workspace.to_string().to_lowercase();
+        let digest = hex(&Sha256::digest(format!("{id} {:?} {:?}", self.conditions(), self.poll.conditions)));
+        format!("Sentinel {} [{}]", workspace.name, digest.chars().take(8).collect::<String>())
     }
 
     async fn pending(&self, ask: Ask<'_>) -> Result<Batch, Trouble> {
@@ -110,15 +111,22 @@ impl IncidentSource for SentinelSource {
                 if !self.wanted(&incident) {
                     continue;
                 }
-                if let Ok(name) = incident.name() {
-                    batch.arrivals.push(Arrival {
+                match incident.name() {
+                    Ok(name) => batch.arrivals.push(Arrival {
                         reference: IncidentRef::Name(name),
                         incident: Some(incident),
                         delivery: None,
                         asked_for: false,
-                    });
+                    }),
+                    Err(error) => batch.rejected.push(Rejected::nameless(&incident, &error)),
                 }
             }
+        }
+        if ask.watermark.is_none() && batch.arrivals.is_empty() {
+            batch.notes.push(format!(
+                "no incident that is asked for changed since {}; the setting source.sentinel.since looks further back",
+                begin.strftime("%Y-%m-%d %H:%M UTC")
+            ));
         }
         batch.watermark = latest.map(|latest| latest.to_string());
         Ok(batch)
