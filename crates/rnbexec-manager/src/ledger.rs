@@ -10,7 +10,7 @@ mod schema;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
@@ -179,7 +179,7 @@ impl Ledger {
         let error = |source| LedgerError::Database { file: file.clone(), source };
         let mut db = Connection::open(&file).map_err(error)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
-        if !schema::prepare(&mut db).map_err(error)? {
+        if !prepared(&mut db).map_err(error)? {
             return Err(LedgerError::Later { file });
         }
         Ok(Self { db: Arc::new(Mutex::new(db)), file, owner: Arc::new(owner) })
@@ -388,6 +388,7 @@ impl Ledger {
                 freed += transaction.execute("UPDATE cases SET owner = NULL WHERE owner = ?1", [owner])?;
             }
             transaction.commit()?;
+            owner::sweep(&owners);
             Ok(freed)
         })
         .await
@@ -537,6 +538,23 @@ impl Ledger {
             transaction.rollback()
         })
         .await
+    }
+}
+
+/// Makes the database ready, also when others make it or leave it at the same moment: SQLite waits for a lock on a database that
+/// is ready, but not for one that it needs to begin or end the log beside it.
+fn prepared(db: &mut Connection) -> rusqlite::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match schema::prepare(db) {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
     }
 }
 

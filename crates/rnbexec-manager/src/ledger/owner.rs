@@ -20,8 +20,11 @@ impl Owner {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let id = Uuid::new_v4().to_string();
-        let lock = File::create_new(folder.join(&id))?;
+        // Locked before it has its name: whoever sees the name sees a lock that is held.
+        let unnamed = folder.join(format!("{id}.new"));
+        let lock = File::create_new(&unnamed)?;
         lock.lock()?;
+        fs::rename(unnamed, folder.join(&id))?;
         Ok(Self { id, folder: folder.to_owned(), _lock: lock })
     }
 
@@ -38,6 +41,16 @@ impl Drop for Owner {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(self.folder.join(&self.id)) {
             tracing::debug!(%error, "a lock file stays behind");
+        }
+    }
+}
+
+/// Clears away what the dead left behind who worked on nothing.
+pub(super) fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if let Some(id) = entry.file_name().to_str() {
+            lives(folder, id);
         }
     }
 }

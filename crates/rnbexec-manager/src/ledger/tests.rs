@@ -118,6 +118,34 @@ async fn only_the_cases_of_the_dead_are_freed() {
 }
 
 #[tokio::test]
+async fn what_the_dead_left_behind_is_cleared_away_and_the_living_keep_their_locks() {
+    let (folder, ledger) = open();
+    let other = Ledger::open(folder.path()).unwrap();
+    let owners = folder.path().join("owners");
+    std::fs::write(owners.join(uuid::Uuid::new_v4().to_string()), "").unwrap();
+    ledger.recover(at(1)).await.unwrap();
+    assert_eq!(std::fs::read_dir(&owners).unwrap().count(), 2);
+    drop((ledger, other));
+    assert_eq!(std::fs::read_dir(&owners).unwrap().count(), 0);
+}
+
+#[test]
+fn many_managers_may_make_the_same_ledger_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let at_once = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    at_once.wait();
+                    Ledger::open(folder.path()).unwrap_or_else(|error| panic!("{error:?}"))
+                });
+            }
+        });
+    }
+}
+
+#[tokio::test]
 async fn what_waits_is_not_claimable_before_it_is_due() {
     let (_folder, ledger) = open();
     let key = enlisted(&ledger, facts("a")).await;
