@@ -5,6 +5,7 @@
 
 mod folder;
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -20,9 +21,8 @@ use serde_json::json;
 use crate::args::Level;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::kernel::is_chatter;
 use crate::manager::args::DemoArgs;
-use crate::manager::{self, Kind, Passed, cases, configure};
+use crate::manager::{self, Installing, Kind, Passed, cases, configure};
 use crate::supervise::{Abandoned, Supervisor};
 use crate::verdict;
 
@@ -71,14 +71,16 @@ async fn prepare_kernel(config: &Config, level: Level) -> Result<(), Failure> {
     let console = Console::stderr();
     let services = configure::services();
     let triage = Router::new(config).default_run();
-    let mut told = false;
+    let (mut told, mut installing) = (false, Installing::default());
     let mut tell = |line: &str| {
         if !told {
             console.line("The triage notebook's kernel gets an environment of its own; this is done once");
             told = true;
         }
-        if level <= Level::Debug || !is_chatter(line) {
+        if level <= Level::Debug {
             console.line(line);
+        } else if let Some(line) = installing.digest(line) {
+            console.line(&line);
         }
     };
     let (mut supervisor, cancel) = Supervisor::listen().map_err(|error| manager::deaf(&error))?;
@@ -111,7 +113,11 @@ async fn finished(manager: &Manager) -> Result<Vec<Case>, Failure> {
             cases.push(case);
         }
     }
-    cases.sort_by_key(|case| (std::cmp::Reverse(cases::urgency(case)), case.facts.number));
+    cases.sort_by_key(|case| {
+        let (needs_person, after, before) = cases::urgency(case);
+        let verdict = case.facts.verdict.as_ref().map(|verdict| verdict.severity);
+        (Reverse(needs_person), Reverse(after), Reverse(after > before), Reverse(verdict), case.facts.number)
+    });
     Ok(cases)
 }
 

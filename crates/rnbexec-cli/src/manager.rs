@@ -6,6 +6,7 @@ pub(crate) mod configure;
 mod doctor;
 mod explain;
 mod init;
+mod installing;
 mod look;
 mod notify;
 mod pass;
@@ -26,6 +27,7 @@ use crate::supervise::{Abandoned, Supervisor};
 use crate::{exit, log, runtime};
 
 pub(crate) use doctor::of_kernel;
+pub(crate) use installing::Installing;
 pub(crate) use pass::{Kind, Passed, pass, tell_troubles};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Column, room_on_stdout, table};
@@ -42,6 +44,7 @@ pub(crate) fn manager(command: ManagerCommand) -> u8 {
         ManagerCommand::Plan(args) => block_on(args.config.log_level, plan::plan(*args)),
         ManagerCommand::Apply(args) => block_on(args.config.log_level, plan::apply(*args)),
         ManagerCommand::Explain(args) => block_on(args.config.log_level, stoppable(explain::explain(*args))),
+        ManagerCommand::Doctor(args) => block_on(args.config.log_level, doctor::doctor(*args)),
         ManagerCommand::Init(args) => block_on(Level::Info, async { init::init(&args) }),
     }
 }

@@ -34,6 +34,7 @@ use crate::shipped;
 use crate::source::{Arrival, Delivery, IncidentSource};
 use crate::verdict::{Judgement, Verdict, judge};
 
+pub(crate) use setup::Azure;
 pub use setup::{Setup, SetupError, SourceChoice};
 
 /// The manager of one configuration. See [`Setup`] for how one is made, [`once`](Self::once) and [`watch`](Self::watch) for what

@@ -262,6 +262,11 @@ pub struct BlobFolder {
 }
 
 impl BlobFolder {
+    /// Where it is.
+    pub(crate) fn location(&self) -> &Location {
+        &self.folder
+    }
+
     /// Reads the URL of a container or of a folder in it: `https://account.blob.core.windows.net/container/folder`, or a
     /// spelling that the stores know (`abfss://container@account.dfs.core.windows.net/folder`, `az://container/folder`). The
     /// URL of an emulator, `http://127.0.0.1:10000/account/container/folder`, names account, endpoint and key by the

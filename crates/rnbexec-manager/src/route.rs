@@ -139,6 +139,16 @@ impl Router {
         Box::new(triage(&self.run, None))
     }
 
+    /// All triages that an incident can get, with the names of their routes.
+    pub(crate) fn triages(&self) -> Vec<(String, Box<Triage>)> {
+        let choices = self.routes.iter().map(|route| self.follow(Some(route))).chain([self.follow(None)]);
+        let triages = choices.filter_map(|choice| match choice.action {
+            Action::Run(triage) => Some((choice.route, triage)),
+            Action::Skip => None,
+        });
+        triages.collect()
+    }
+
     /// How many notebooks of this route run at the same time.
     pub fn jobs_of(&self, route: &str) -> usize {
         let known = self.routes.iter().find(|known| known.name == route);

@@ -24,6 +24,8 @@ pub(crate) enum ManagerCommand {
     /// Run the notebook on a recorded incident: nothing but a folder is written to
     #[command(after_help = REPLAY_AFTER_HELP)]
     Replay(Box<ReplayArgs>),
+    /// Check the configuration, the kernel and every permission
+    Doctor(Box<DoctorArgs>),
     /// Write a configuration file in which every setting is explained
     Init(InitArgs),
     /// Run the notebooks and show the requests that would be sent
@@ -210,6 +212,20 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print what came of it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `manager doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -75,7 +75,7 @@ pub(crate) fn wrong(error: &ConfigError) -> Failure {
 }
 
 /// The environment, as far as it is text.
-fn variables() -> HashMap<String, String> {
+pub(super) fn variables() -> HashMap<String, String> {
     let texts =
         std::env::vars_os().map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     texts.flatten().collect()
@@ -92,7 +92,8 @@ pub(crate) async fn manager(
     listener: Listener,
 ) -> Result<Arc<Manager>, Failure> {
     let setup = Setup { config, services: services(), variables: variables(), source, again, listener };
-    let made = setup.manager().await.map_err(|error| not_made(&error))?;
+    // Boxed: it holds the clients of half of Azure.
+    let made = Box::pin(setup.manager()).await.map_err(|error| not_made(&error))?;
     Ok(Arc::new(made))
 }
 

@@ -40,6 +40,7 @@ async fn tick(interval: Option<&mut tokio::time::Interval>) {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 enum State {
     Ready,
     Stopping,

@@ -33,7 +33,7 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8, Failure> {
         let manager = configure::manager(config, choice, args.named.again, listener).await?;
         manager.plan(cancel).await.map_err(|error| broken(&error))
     };
-    let planned = supervised(&mut supervisor, planning).await;
+    let planned = supervised(&mut supervisor, Box::pin(planning)).await;
     progress.stop();
     let plan = planned?;
     if let Some(path) = &args.output {
@@ -66,7 +66,7 @@ async fn supervised<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let (_working, busy) = watch::channel(true);
-    match supervisor.run(Box::pin(work), busy).await {
+    match supervisor.run(work, busy).await {
         Ok(done) => done,
         Err(Abandoned(signal)) => Err(Failure::new("stopped at once").code(signal.exit_code())),
     }
@@ -148,7 +148,7 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8, Failure> {
             configure::manager(config, SourceChoice::Configured, false, configure::nobody()).await?;
         manager.apply(&plan, cancel).await.map_err(|error: PassError| broken(&error))
     };
-    let applied = supervised(&mut supervisor, applying).await?;
+    let applied = supervised(&mut supervisor, Box::pin(applying)).await?;
     let code = match supervisor.signal() {
         Some(signal) => signal.exit_code(),
         None => applied

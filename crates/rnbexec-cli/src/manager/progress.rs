@@ -1,6 +1,7 @@
 //! What a manager tells while it works, on standard error: a line for each incident that ends. On a terminal, what runs now stands
 //! below, with its cells.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use rnbexec_manager::ledger::Facts;
 use rnbexec_manager::{Event, RunKey};
 
 use super::cases::spoken;
+use super::installing::Installing;
 use super::table::{cut, room_on_stderr};
 use crate::console::Console;
-use crate::kernel::is_chatter;
 use crate::sanitise::sanitise_line;
 
 /// Takes the events of a manager.
@@ -27,7 +28,7 @@ struct Inner {
     ended: usize,
     /// How many there are, as far as is known.
     known: usize,
-    environment: String,
+    environment: Installing,
 }
 
 struct Running {
@@ -55,7 +56,7 @@ impl Progress {
             running,
             ended: 0,
             known: 0,
-            environment: String::new(),
+            environment: Installing::default(),
         }))
     }
 
@@ -86,9 +87,10 @@ impl Inner {
                     cells: None,
                 });
             }
-            Event::Environment { line, .. } if !is_chatter(line) && line != self.environment => {
-                line.clone_into(&mut self.environment);
-                self.console.line(line);
+            Event::Environment { line, .. } => {
+                if let Some(line) = self.environment.digest(line) {
+                    self.console.line(&line);
+                }
             }
             Event::Cell { key, index, total } => {
                 if let Some(running) = self.running.iter_mut().find(|running| running.key == *key) {
@@ -112,6 +114,7 @@ impl Inner {
                 let count = if self.service { String::new() } else { format!("[{}] ", self.count()) };
                 self.say(&format!("{count}{line}"));
             }
+            Event::Note { note, .. } if !self.service => self.say(note),
             Event::SourceFailed { source, reason } => {
                 self.say(&format!("cannot ask {source} for incidents: {reason}"));
             }
@@ -153,7 +156,7 @@ impl Inner {
             let cells =
                 running.cells.map(|(cell, total)| format!("  cell {cell}/{total}")).unwrap_or_default();
             let title = cut(&running.title, room.saturating_sub(cells.len() + 4));
-            message.push_str(&format!("\n    {title}{cells}"));
+            write!(message, "\n    {title}{cells}").expect("writing to a String does not fail");
         }
         bar.set_message(message);
     }
@@ -161,28 +164,24 @@ impl Inner {
 
 /// What became of an incident, in a line.
 fn ended(facts: &Facts, ending: Ending, cells: Option<(usize, usize)>) -> String {
-    let mut line = format!("incident {}: ", facts.called());
-    line.push_str(&match (ending, &facts.verdict) {
-        (Ending::Triaged, verdict) => {
-            let (before, after) =
-                facts.change.clone().unwrap_or_else(|| (facts.severity.clone(), facts.severity.clone()));
-            let severity = if before == after { after } else { format!("{before} → {after}") };
-            let found = verdict.as_ref().map(|verdict| format!(", verdict {}", verdict.severity));
-            format!("{severity}{}", found.unwrap_or_default())
+    let reason = facts.reason.as_deref().unwrap_or("for no known reason");
+    let became = match ending {
+        Ending::Triaged => {
+            let (before, after) = match &facts.change {
+                Some((before, after)) => (before, after),
+                None => (&facts.severity, &facts.severity),
+            };
+            let severity = if before == after { after.clone() } else { format!("{before} → {after}") };
+            let verdict = facts.verdict.as_ref().map(|verdict| format!(", verdict {}", verdict.severity));
+            severity + &verdict.unwrap_or_default()
         }
-        (Ending::NoFinding, _) => "no finding".to_owned(),
-        (Ending::Skipped, _) => {
-            format!("skipped, {}", facts.reason.as_deref().unwrap_or("for no known reason"))
-        }
-        (Ending::Parked, _) => {
-            format!("needs a person, {}", facts.reason.as_deref().unwrap_or("for no known reason"))
-        }
-    });
-    let ran = facts.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    if let (Some((_, total)), Some(ran)) = (cells, ran) {
-        line.push_str(&format!(" ({total} cells, {:.1} s)", ran.as_secs_f64()));
-    }
-    line.push_str(": ");
-    line.push_str(&facts.title);
-    line
+        Ending::NoFinding => "no finding".to_owned(),
+        Ending::Skipped => format!("skipped, {reason}"),
+        Ending::Parked => format!("needs a person, {reason}"),
+    };
+    let ran = match (cells, facts.seconds) {
+        (Some((_, total)), Some(seconds)) => format!(" ({total} cells, {seconds:.1} s)"),
+        _ => String::new(),
+    };
+    format!("incident {}: {became}{ran}: {}", facts.called(), facts.title)
 }

@@ -37,7 +37,7 @@ pub(super) async fn retry(args: RetryArgs) -> Result<u8, Failure> {
         let became = begin_again(&ledger, &case).await?;
         match &became {
             Became::Begun => {
-                tracing::info!("Incident {} begins again with the next pass", case.facts.called())
+                tracing::info!("Incident {} begins again with the next pass", case.facts.called());
             }
             Became::Left(why) => tracing::warn!("Incident {} is left alone: {why}", case.facts.called()),
         }

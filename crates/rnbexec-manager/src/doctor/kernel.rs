@@ -133,7 +133,7 @@ fn speaks_python(triage: &Triage, notebook: &Notebook, services: &Services) -> b
 /// A notebook for the same kernel that only imports, or does nothing at all.
 fn trial(notebook: &Notebook, is_python: bool) -> Notebook {
     let mut trial = Notebook::new();
-    *trial.metadata_mut() = notebook.metadata().clone();
+    trial.metadata_mut().clone_from(notebook.metadata());
     // What the notebook says of its dependencies decides on its environment.
     let dependencies = notebook.cells().iter().filter(|cell| cell.source().contains("# /// script"));
     trial.cells_mut().extend(dependencies.enumerate().map(|(index, cell)| {

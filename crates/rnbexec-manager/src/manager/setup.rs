@@ -162,6 +162,17 @@ impl<'a> Azure<'a> {
         }
     }
 
+    /// Key vaults, whose secrets are known for such from then on.
+    pub(crate) fn vaults(&self) -> KeyVault {
+        KeyVault::new(
+            self.config.azure.cloud.clone(),
+            Arc::clone(&self.identity),
+            self.http.clone(),
+            self.config.azure.api_versions.key_vault.clone(),
+            self.known.clone(),
+        )
+    }
+
     /// A secret that the configuration names.
     pub(crate) async fn secret(&self, reference: &SecretRef) -> Result<Secret, Trouble> {
         match reference {
@@ -174,15 +185,7 @@ impl<'a> Azure<'a> {
                 Ok(Secret::new(value.clone()))
             }
             SecretRef::KeyVault { vault, name, version } => {
-                let azure = &self.config.azure;
-                let vaults = KeyVault::new(
-                    azure.cloud.clone(),
-                    Arc::clone(&self.identity),
-                    self.http.clone(),
-                    azure.api_versions.key_vault.clone(),
-                    self.known.clone(),
-                );
-                let secret = vaults.secret(vault, name, version.as_deref()).await;
+                let secret = self.vaults().secret(vault, name, version.as_deref()).await;
                 secret.map_err(|error| {
                     Trouble::azure(format!("cannot read the secret {name} of the key vault {vault}"), error)
                 })
@@ -270,7 +273,7 @@ impl<'a> Azure<'a> {
             .with_storage_api_version(versions.storage.clone()))
     }
 
-    async fn blobs(&self, blob: &config::Blob) -> Result<Blobs, SetupError> {
+    pub(crate) async fn blobs(&self, blob: &config::Blob) -> Result<Blobs, SetupError> {
         let settings = self.account(&blob.account, blob.account_key.as_ref()).await?;
         let settings = settings.with_endpoint(Service::Blob, blob.endpoint.as_str());
         Ok(Blobs::with_client(settings, &self.storage_client("")))
