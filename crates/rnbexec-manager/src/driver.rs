@@ -226,7 +226,8 @@ impl<'a> Work<'a> {
             let class = if error.is_retryable() { Class::Unavailable } else { Class::Notebook };
             Trouble::new(class, format!("cannot run {}", notebook.path)).because(error)
         })?;
-        self.case.facts.seconds = Some(report.duration.as_secs_f64());
+        // To the millisecond: that is the same number after it was written and read.
+        self.case.facts.seconds = Some((report.duration.as_secs_f64() * 1000.0).round() / 1000.0);
         if report.outcome.is_success() {
             self.effect("the notebook ran");
             return Ok(Done::with(format!(
@@ -357,7 +358,7 @@ impl<'a> Work<'a> {
     fn settled(&self) -> String {
         match &self.case.facts.change {
             Some((before, after)) if before != after => {
-                format!("the severity was raised from {before} to {after}")
+                format!("the severity was changed from {before} to {after}")
             }
             _ => "the incident's severity was left as it was".to_owned(),
         }
@@ -466,6 +467,10 @@ impl<'a> Work<'a> {
     /// The comment that goes onto the incident, if one is wanted.
     pub(crate) async fn comment(&self, incident: &Incident) -> Result<Option<Write>, Trouble> {
         let Some(template) = &self.manager.comment else { return Ok(None) };
+        // What was closed meanwhile is left alone altogether, unless somebody asked for it as it is.
+        if untouchable(incident).is_some() && !self.case.facts.asked_for {
+            return Ok(None);
+        }
         let Some(place) = self.place().await? else { return Ok(None) };
         let message =
             self.manager.render_comment(template, incident, &self.case.key, &self.case.facts, &place);
@@ -479,8 +484,9 @@ impl<'a> Work<'a> {
         let before = incident.severity().to_owned();
         let after = decision.change.as_ref().and_then(|change| change.severity);
         let after = after.map_or_else(|| before.clone(), |severity| severity.to_string());
-        // A repeat finds its own change done; the first account of it stays.
-        if self.case.facts.change.as_ref().is_none_or(|_| before != after) {
+        // A repeat finds its own change done; the first account of it stays for as long as it is true.
+        let account = self.case.facts.change.as_ref();
+        if before != after || account.is_none_or(|(_, done)| *done != before) {
             self.case.facts.change = Some((before, after));
         }
         self.case.facts.withheld = decision.withheld.iter().map(ToString::to_string).collect();

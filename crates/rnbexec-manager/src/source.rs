@@ -122,7 +122,8 @@ pub struct Rejected {
 impl Rejected {
     /// An incident that has no name that could be used: nothing is asked or written under it.
     fn nameless(incident: &Incident, error: &ParseError) -> Self {
-        let called = incident.number().map_or_else(|| incident.id().to_owned(), |number| format!("number {number}"));
+        let called =
+            incident.number().map_or_else(|| incident.id().to_owned(), |number| format!("number {number}"));
         Self { what: format!("incident {called}"), reason: error.to_string() }
     }
 }

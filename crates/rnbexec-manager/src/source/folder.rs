@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rnbexec_azure::sentinel::IncidentRef;
 
-use super::{Arrival, Ask, Batch, IncidentSource};
+use super::{Arrival, Ask, Batch, IncidentSource, Rejected};
 use crate::error::Trouble;
 use crate::incidents::folder::FolderIncidents;
 
@@ -28,20 +28,21 @@ impl IncidentSource for FolderSource {
     }
 
     async fn pending(&self, _ask: Ask<'_>) -> Result<Batch, Trouble> {
-        let mut arrivals = Vec::new();
+        let mut batch = Batch { exhausted: true, ..Batch::default() };
         for incident in self.incidents.all().await? {
             if incident.is_closed() {
                 continue;
             }
-            if let Ok(name) = incident.name() {
-                arrivals.push(Arrival {
+            match incident.name() {
+                Ok(name) => batch.arrivals.push(Arrival {
                     reference: IncidentRef::Name(name),
                     incident: Some(incident),
                     delivery: None,
                     asked_for: false,
-                });
+                }),
+                Err(error) => batch.rejected.push(Rejected::nameless(&incident, &error)),
             }
         }
-        Ok(Batch { arrivals, exhausted: true, ..Batch::default() })
+        Ok(batch)
     }
 }
