@@ -127,8 +127,8 @@ impl<'a> Work<'a> {
 
     async fn finish(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
         if too_often && self.case.state.step < Step::Acknowledge {
-            self.case.facts.reason =
-                Some("it was handed out too often: whoever worked on it did not survive".to_owned());
+            let why = self.case.facts.reason.as_deref().unwrap_or("whoever worked on it did not survive");
+            self.case.facts.reason = Some(format!("it was handed out too often: {why}"));
             self.advance(Done { event: case::Event::DeliveredTooOften, detail: String::new() }).await?;
         }
         loop {
@@ -309,7 +309,10 @@ impl<'a> Work<'a> {
         };
         self.still_ours()?;
         self.tell(|key, facts| Event::Linking { key, facts });
-        self.manager.incidents.send(&incident, &write).await?;
+        if self.manager.incidents.send(&incident, &write).await? == Sent::Conflict {
+            let doing = "something about the incident changed just when it was commented on";
+            return Err(Trouble::new(Class::Unavailable, doing).into());
+        }
         self.effect("commented the link");
         Ok(Done::with("the link is commented on the incident"))
     }

@@ -416,7 +416,13 @@ impl<'a> Pass<'a> {
                 }
                 Ok(Arrived::Nothing(Why::Known(case)))
             }
-            Enlisted::Known(case) | Enlisted::SameActivity(case) => Ok(Arrived::Case(case)),
+            Enlisted::Known(case) | Enlisted::SameActivity(case) => {
+                // Whoever asks for it does not want to wait for its time.
+                if manager.again && arrival.asked_for {
+                    manager.ledger.begin_again(&case.key, case.state.step, manager.now()).await?;
+                }
+                Ok(Arrived::Case(case))
+            }
         }
     }
 
