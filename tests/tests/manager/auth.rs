@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rnbexec::Cancel;
 use rnbexec_manager::case::Ending;
-use rnbexec_manager::{Class, PassReport};
+use rnbexec_manager::{Class, PassReport, SetupError};
 use rnbexec_tests::Desk;
 use rnbexec_tests::azure::{On, Plane, names};
 use serde_json::json;
@@ -268,4 +268,20 @@ async fn every_service_may_be_at_another_address_and_below_another_path() {
     for asked in desk.azure.journal() {
         assert_eq!(asked.headers.get("x-gateway").map(String::as_str), Some("1"), "{}", asked.line());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_the_vault_that_may_not_be_read_is_named() {
+    let desk = Desk::scripted();
+    desk.azure.deny("Microsoft.KeyVault/vaults/secrets/getSecret/action");
+    let secret = desk.azure.settings().secret(names::KEY_SECRET);
+    let setup = desk.setup(&[("publish.workspace.account_key", &secret)]);
+    let error = setup.manager().await.err().expect("the key cannot be read");
+    let SetupError::Trouble(trouble) = error else { panic!("{error:?}") };
+    assert_eq!(trouble.class(), Class::Permission);
+    assert!(
+        trouble.in_full().contains("cannot read the secret aml-storage-key of the key vault"),
+        "{}",
+        trouble.in_full()
+    );
 }

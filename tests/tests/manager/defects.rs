@@ -109,7 +109,11 @@ async fn defect_04_an_arm_id_becomes_the_guid_that_the_notebook_and_the_path_nee
     assert_eq!(desk.runs(), [incident.clone()]);
     let notebook = desk.azure.file(&format!("Users/TriageNbs/{incident}.ipynb")).expect("the notebook");
     let notebook = String::from_utf8(notebook).unwrap();
-    assert!(notebook.contains(&format!("incident_id = \\\"{incident}\\\"")), "{notebook}");
+    for (name, value) in
+        [("incident_id", incident.as_str()), ("ten_id", names::TENANT), ("ws_id", names::CUSTOMER_ID)]
+    {
+        assert!(notebook.contains(&format!("{name} = \\\"{value}\\\"")), "{name}: {notebook}");
+    }
     for path in desk.azure.files().keys() {
         let below = path.strip_prefix(&format!("{}/Users/TriageNbs/", names::CODE_SHARE));
         assert!(below.is_some_and(|name| !name.contains('/')), "{path}");
@@ -331,6 +335,16 @@ async fn defect_13_a_triage_made_again_replaces_its_comment_and_its_files() {
     let order: Vec<_> = desk.writes().iter().map(|entry| (entry.plane, entry.line())).collect();
     let position = |what: &str| order.iter().position(|(_, line)| line.contains(what)).unwrap();
     assert!(position(".ipynb") < position("/comments/"), "nothing is linked before it is there: {order:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defect_13_managers_that_know_nothing_of_each_other_write_the_same_comment() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = &desk.seed(1)[0];
+    desk.once_with(&[("state.folder", "one")]).await;
+    desk.once_with(&[("state.folder", "other")]).await;
+    assert_eq!(desk.runs().len(), 2, "{}", desk.log());
+    assert_eq!((desk.azure.comments(incident).len(), desk.azure.files().len()), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -244,3 +244,116 @@ async fn who_may_not_list_incidents_is_told_the_services_reason() {
     assert!(desk.log().contains("AuthorizationFailed"), "{}", desk.log());
     assert!(desk.runs().is_empty());
 }
+
+/// The reads of a triage: the list, the incident, what belongs to it, and where notebooks go.
+fn reads() -> [On; 5] {
+    [
+        On::get("incidents"),
+        On::get("incidents/*"),
+        On::post("incidents/*/entities"),
+        On::post("incidents/*/alerts"),
+        On::get("workspaces/*/datastores"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_at_any_read_is_tried_again() {
+    let faults = [
+        Fault::status(503),
+        Fault::cut_before(),
+        Fault::expired_token(),
+        Fault::cut_after(),
+        Fault::throttled(1),
+    ];
+    let desk = Desk::scripted();
+    desk.seed_scripts(&[("Low", "find('High')")]);
+    for (on, fault) in reads().into_iter().zip(faults) {
+        desk.azure.fault(fault.on(on));
+    }
+    let report = desk.once().await;
+    assert!(desk.azure.faults_are_spent(), "each read met its fault");
+    let case = &report.ended[0];
+    assert_eq!((case.state.ending, case.state.failures), (Some(Ending::Triaged), 0), "{}", desk.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_ends_in_the_middle_is_no_answer() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = &desk.seed(1)[0];
+    for on in [
+        On::get("incidents/*"),
+        On::post("incidents/*/entities"),
+        On::put("incidents/*/comments/*"),
+        On::put("incidents/*"),
+    ] {
+        desk.azure.fault(Fault::half().on(on));
+    }
+    let report = desk.once().await;
+    assert!(desk.azure.faults_are_spent());
+    assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
+    assert_eq!(desk.azure.incident(incident)["properties"]["severity"], "High");
+    assert_eq!((desk.azure.comments(incident).len(), desk.runs().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_the_service_refuses_because_something_changed_is_written_again() {
+    for status in [409, 412] {
+        let desk = Desk::finding(&json!({"severity": "High"}));
+        let incident = &desk.seed(1)[0];
+        desk.azure.fault(Fault::status(status).on(On::put("incidents/*/comments/*")));
+        let report = desk.once().await;
+        assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
+        assert_eq!(desk.azure.comments(incident).len(), 1, "{}", desk.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_that_is_deleted_while_its_notebook_runs_is_let_go() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    desk.azure.after(On::post("incidents/*/entities"), 1, move |azure| azure.remove_incident(&incident));
+    let report = desk.once().await;
+    assert_eq!(report.ended.len(), 1, "{}", desk.log());
+    assert!(desk.azure.incidents().is_empty(), "a write would have made it again");
+    assert!(desk.writes().iter().all(|entry| entry.plane == Plane::Files));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_is_not_installed_is_named() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    desk.seed(1);
+    let report = desk
+        .once_with(&[
+            ("run.kernel", "no-such-kernel"),
+            ("retry.kernel.attempts", "1"),
+            ("retry.notebook.attempts", "1"),
+        ])
+        .await;
+    let case = &report.ended[0];
+    assert_eq!(case.state.ending, Some(Ending::Parked), "{}", desk.log());
+    assert!(case.facts.reason.as_deref().unwrap().contains("no-such-kernel"), "{:?}", case.facts.reason);
+    assert!(desk.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notebook_longer_than_one_request_may_be_is_published_whole() {
+    let desk = Desk::scripted();
+    let incident = &desk.seed_scripts(&[("Low", "print('0123456789abcdef' * 600_000)\nfind('High')")])[0];
+    let report = desk.once_with(&[("publish.report", "false")]).await;
+    assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
+    let file = desk.azure.file(&format!("Users/TriageNbs/{incident}.ipynb")).expect("the notebook");
+    assert!(file.len() > 9_600_000, "{}", file.len());
+    serde_json::from_slice::<Value>(&file).expect("the whole notebook");
+    assert!(desk.azure.asked(&On::put("*").with("comp", "range")).len() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_an_incident_that_waits_does_not_wait() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = &desk.seed(1)[0];
+    desk.azure.fault(Fault::throttled(600).on(On::put("incidents/*/comments/*")));
+    assert_eq!(desk.once().await.waiting.len(), 1, "{}", desk.log());
+    let report = desk.once_for(&[incident]).await;
+    assert_eq!(report.ended.len(), 1, "{}", desk.log());
+    assert_eq!((desk.azure.comments(incident).len(), desk.runs().len()), (1, 1));
+}

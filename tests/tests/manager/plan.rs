@@ -216,3 +216,17 @@ async fn a_plan_can_be_kept_in_a_file_and_one_of_another_version_is_refused() {
     assert!(error.to_string().contains("99"), "{error}");
     assert!(Plan::parse(b"[]").is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_a_plan() {
+    let desk = Desk::scripted();
+    let secret = "os.environ['AZURE_CLIENT_SECRET']";
+    desk.seed_scripts(&[
+        ("High", &format!("print({secret})\nfind('High', title={secret}, summary={secret})")),
+        ("Low", &format!("raise ValueError({secret})")),
+    ]);
+    let manager = desk.manager(&[]).await;
+    let plan = String::from_utf8(plan(&manager).await.to_vec()).expect("text");
+    assert!(plan.contains("ValueError: ***"), "{plan}");
+    assert!(!plan.contains(rnbexec_tests::azure::names::CLIENT_SECRET), "{plan}");
+}

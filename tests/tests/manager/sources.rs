@@ -83,7 +83,7 @@ async fn only_incidents_that_meet_all_conditions_are_handed_out() {
         incident(8, 7, &json!({"status": "Closed"})),
         incident(9, 8, &json!({"additionalData": {"mergedIncidentNumber": "1"}})),
     ]);
-    let conditions: [(&[(&str, &str)], &[u64]); 10] = [
+    let conditions: [(&[(&str, &str)], &[u64]); 11] = [
         (&[], &[1, 2, 3, 4, 5, 6, 7]),
         (&[("status", "[\"Active\"]")], &[3]),
         (&[("severity", "[\"High\"]")], &[2]),
@@ -96,6 +96,7 @@ async fn only_incidents_that_meet_all_conditions_are_handed_out() {
             &[("filter", "properties/incidentNumber gt 2 and contains(properties/title, 'odd')")],
             &[3, 4, 5, 6, 7],
         ),
+        (&[("filter", "properties/incidentNumber eq 3 or properties/status eq 'Closed'")], &[3]),
         (&[("severity", "[\"High\"]"), ("status", "[\"Active\"]")], &[]),
     ];
     for (overrides, expected) in conditions {
@@ -314,4 +315,90 @@ async fn a_folder_of_bundles_is_triaged_without_azure() {
 
     assert!(desk.once_with(&offline).await.ended.is_empty());
     assert_eq!(desk.runs().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_urgent_incident_is_triaged_first_and_of_those_the_oldest() {
+    let desk = Desk::scripted();
+    let at = |number: u64, severity: &str, created: &str| {
+        incident(number, number, &json!({"severity": severity, "createdTimeUtc": created, "description": ""}))
+    };
+    let incidents = desk.seed_bundles(vec![
+        at(1, "Low", "2026-01-02T00:00:00Z"),
+        at(2, "High", "2026-01-02T05:00:00Z"),
+        at(3, "Medium", "2026-01-02T01:00:00Z"),
+        at(4, "High", "2026-01-02T02:00:00Z"),
+    ]);
+    desk.once_with(&[("run.jobs", "1")]).await;
+    let order: Vec<_> = desk
+        .runs()
+        .iter()
+        .map(|name| incidents.iter().position(|known| known == name).unwrap() + 1)
+        .collect();
+    assert_eq!(order, [4, 2, 3, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_gives_its_incidents_another_notebook_other_parameters_or_leaves_them_alone() {
+    let mut desk = Desk::scripted();
+    let sign_in = "open(os.path.expanduser('~/days'), 'w').write(repr(lookback_days))";
+    let book =
+        rnbexec_tests::Book::new().parameters("lookback_days = 7").code(&format!("import os\n{sign_in}"));
+    desk.scratch.write("sign-ins.ipynb", book.to_bytes());
+    desk.toml.push_str(
+        r#"
+[[route]]
+name = "sign-ins"
+notebook = "sign-ins.ipynb"
+[route.parameters]
+lookback_days = 30
+[route.when]
+title = ["(?i)sign-?in"]
+[[route]]
+name = "noise"
+skip = true
+[route.when]
+product = ["Noisy"]
+"#,
+    );
+    desk.seed_bundles(vec![
+        incident(1, 1, &json!({"title": "Odd Sign-in"})),
+        incident(2, 2, &json!({"additionalData": {"alertProductNames": ["Noisy"]}})),
+        incident(3, 3, &json!({"description": ""})),
+    ]);
+    let report = desk.once().await;
+    let mut routes: Vec<_> =
+        report.ended.iter().map(|case| (case.facts.number.unwrap(), case.facts.route.as_str())).collect();
+    routes.sort_unstable();
+    assert_eq!(routes, [(1, "sign-ins"), (3, "default")], "{}", desk.log());
+    assert_eq!(std::fs::read_to_string(desk.scratch.home().join("days")).unwrap(), "30");
+    assert!(desk.log().contains("the route noise leaves it alone"), "{}", desk.log());
+    let manager = desk.manager(&[]).await;
+    let explained = manager.explain(&IncidentRef::parse("2").unwrap()).await.expect("an explanation");
+    assert!(explained.to_string().contains("noise"), "{explained}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_of_a_strange_shape_holds_up_no_other() {
+    let desk = Desk::scripted();
+    let strange = json!({
+        "title": 5, "severity": "Apocalyptic", "labels": "none", "additionalData": {"tactics": "x", "alertProductNames": {}},
+        "owner": null, "incidentNumber": "seven", "createdTimeUtc": "yesterday", "lastActivityTimeUtc": null,
+        "relatedAnalyticRuleIds": [null, 7], "description": "find('High')",
+    });
+    let incidents = desk.seed_bundles(vec![
+        incident(1, 1, &strange),
+        incident(2, 2, &json!({"description": "find('High')"})),
+    ]);
+    let report = desk.once().await;
+    assert_eq!(report.ended.len(), 2, "{:?}\n{}", report.troubles, desk.log());
+    assert_eq!(desk.azure.comments(&incidents[0]).len(), 1);
+    assert_eq!(
+        desk.azure.incident(&incidents[0])["properties"]["severity"],
+        "Apocalyptic",
+        "a word nobody knows is kept"
+    );
+    assert_eq!(desk.azure.incident(&incidents[1])["properties"]["severity"], "High");
+    desk.once().await;
+    assert_eq!(desk.runs().len(), 2, "and each is triaged once: {}", desk.log());
 }
