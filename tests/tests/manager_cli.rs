@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rnbexec_tests::azure::SimulatedAzure;
 use rnbexec_tests::program::Running;
-use rnbexec_tests::{Book, Done, Scratch, finish, wait_for};
+use rnbexec_tests::{Book, Done, Scratch, finish, oracle, wait_for};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -285,6 +285,20 @@ fn a_triage_that_fails_is_tried_again_then_needs_a_person_who_can_have_it_begun_
     world.manager(&["retry", "--all-parked"]).expect_code(0).expect_stderr("Nothing needs a person");
     world.manager(&["retry", "1"]).expect_code(1).expect_stderr("it is done");
     world.manager(&["retry", "99"]).expect_code(1).expect_stderr("the ledger knows no incident 99");
+}
+
+#[test]
+fn what_could_not_be_published_is_published_on_retry_without_running_the_notebook_again() {
+    let world = World::new(&[(1, "one", "Low", "High")]);
+    world.0.write("published", "a file is in the way");
+    let attempts = ["--set", "retry.unavailable.attempts=1", "--set", "retry.permission.attempts=1"];
+    world.manager(&[&["once"], &attempts[..]].concat()).expect_code(1).expect_stderr("needs a person");
+    assert_eq!(world.comments(1), 0, "no comment links what is not there");
+    fs::remove_file(world.0.join("published")).unwrap();
+    world.manager(&["retry", "1"]).expect_code(0);
+    world.manager(&["once"]).expect_code(0);
+    assert!(world.published(1).is_file());
+    assert_eq!((world.comments(1), world.runs()[&name(1)]), (1, 1));
 }
 
 #[test]
@@ -693,6 +707,57 @@ fn the_doctor_names_the_missing_role_and_the_line_that_grants_it() {
     assert_eq!(roles, ["Microsoft Sentinel Reader", "Microsoft Sentinel Responder"]);
     // Nothing was asked that leaves a trace.
     assert!(azure.files().is_empty() && azure.incidents().is_empty());
+}
+
+/// The demo in a world of its own, but for the kernel environment of the shipped notebook, which takes long to make.
+fn demo(world: &Scratch, args: &[&str]) -> Done {
+    let mut command = world.rnbexec(["demo"].iter().chain(args));
+    command.env("XDG_DATA_HOME", oracle::cache_dir().join("data"));
+    Running::start(&mut command).finish(Duration::from_mins(15))
+}
+
+#[test]
+fn the_demo_triages_recorded_incidents_and_links_every_report() {
+    let world = Scratch::new();
+    let done = demo(&world, &["--incidents", "1022,1031", "--jobs", "2"]);
+    let text = done.expect_code(0).expect_stderr("2 incidents triaged in").stdout_text();
+    let row = |number: &str| text.lines().find(|line| line.starts_with(number)).unwrap_or_else(|| panic!("{text}"));
+    assert!(row("1022").contains("High, true positive"), "{text}");
+    assert!(row("1031").contains("Informational, benign positive"), "{text}");
+    let page = world.join("rnbexec-demo/index.html");
+    assert_eq!(text.lines().last(), page.to_str());
+
+    let html = fs::read_to_string(&page).unwrap();
+    for number in [1022, 1031] {
+        let report = format!("reports/incident-{number}.html");
+        assert!(html.contains(&format!("href=\"{report}\"")), "{report}: {html}");
+        let report = fs::read_to_string(world.join("rnbexec-demo").join(report)).unwrap();
+        assert!(report.contains("verdict"), "{number}");
+    }
+    let incidents = fs::read_dir(world.join("rnbexec-demo/incidents")).unwrap().count();
+    assert!(incidents >= 40, "{incidents} incidents are there to be triaged");
+    let config = "rnbexec-demo/manager.toml";
+    let status = finish(&mut world.rnbexec(["manager", "status", "--json", "--config", config])).stdout_text();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&status["counts"]["triaged"], &status["counts"]["no_finding"]), (&json!(1), &json!(1)), "{status}");
+
+    let again = demo(&world, &["--incidents", "1022", "--json"]);
+    let json: Value = serde_json::from_str(&again.expect_code(0).stdout_text()).unwrap();
+    assert_eq!(json["incidents"].as_array().unwrap().len(), 2, "what was triaged before stays");
+    assert_eq!(json["index"].as_str(), page.to_str());
+    world.expect_nothing_left();
+}
+
+#[test]
+fn the_demo_leaves_a_folder_of_somebody_else_alone() {
+    let world = Scratch::new();
+    world.write("thesis/chapter.txt", "mine");
+    for args in [&["thesis"][..], &["thesis", "--again"]] {
+        demo(&world, args).expect_code(1).expect_stderr("no demo made it");
+    }
+    assert_eq!(fs::read_dir(world.join("thesis")).unwrap().count(), 1);
+    demo(&world, &["--incidents", "1,2"]).expect_code(2).expect_stderr("no incident 1 is part of the demo");
+    demo(&world, &["--incidents", "some"]).expect_code(2);
 }
 
 #[test]

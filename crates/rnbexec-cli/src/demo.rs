@@ -42,11 +42,11 @@ async fn run(args: &DemoArgs) -> Result<u8, Failure> {
         ..ConfigSources::default()
     });
     let config = config.map_err(|error| configure::wrong(&error))?;
-    prepare_kernel(&config, args.log_level).await?;
     let choice = match &args.incidents {
         None => SourceChoice::Configured,
         Some(chosen) => SourceChoice::Named(folder.chosen(chosen)?),
     };
+    prepare_kernel(&config, args.log_level).await?;
     let passed = manager::pass(config, choice, false, Kind::Once).await?;
     let cases = finished(&passed.manager).await?;
     let page = pages(&folder, &passed.manager, &cases).await?;
@@ -62,7 +62,7 @@ async fn run(args: &DemoArgs) -> Result<u8, Failure> {
     manager::print(table(&cases))?;
     manager::tell_troubles(&passed.report);
     told(&folder, &passed, &cases, begun);
-    manager::print(format!("\n{}\n", page.display()))?;
+    manager::print(format!("{}\n", page.display()))?;
     Ok(code)
 }
 
@@ -215,5 +215,5 @@ fn told(folder: &Folder, passed: &Passed, cases: &[Case], begun: Instant) {
     }
     let config = folder.configuration_shown();
     tracing::info!("`rnbexec manager show INCIDENT --config {config}` tells the history of one");
-    tracing::info!("The page that links all reports:");
+    tracing::info!("The page that links every report, for a browser:");
 }

@@ -300,7 +300,7 @@ impl Manager {
 
     /// The executed notebook of a case as far as it is kept on this machine, without what is secret.
     pub async fn executed(&self, case: &Case) -> Result<Option<Notebook>, Trouble> {
-        let notebook = self.read_notebook(&self.run_folder(&case.key).join(EXECUTED)).await?;
+        let notebook = self.read_notebook(&executed_file(&self.config.state.folder, &case.key)).await?;
         Ok(notebook.map(|mut notebook| {
             self.redactor().notebook(&mut notebook);
             notebook
@@ -381,6 +381,11 @@ pub(crate) async fn read(notebook: &config::Notebook, services: &Services) -> Re
 /// Where the files of a case are, of the manager with this state folder.
 pub fn run_folder(state: &Path, key: &RunKey) -> PathBuf {
     state.join("runs").join(key.as_str())
+}
+
+/// Where the executed notebook of a case is, if it was executed and is kept.
+pub fn executed_file(state: &Path, key: &RunKey) -> PathBuf {
+    run_folder(state, key).join(EXECUTED)
 }
 
 /// Ids for cells that have none, which only a notebook older than format 4.5 needs.

@@ -1,7 +1,10 @@
 //! `manager retry`.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use rnbexec_manager::case::Step;
+use rnbexec_manager::executed_file;
 use rnbexec_manager::ledger::{Case, Ledger};
 use serde_json::json;
 
@@ -34,7 +37,7 @@ pub(super) async fn retry(args: RetryArgs) -> Result<u8, Failure> {
     }
     let mut results = Vec::new();
     for case in chosen {
-        let became = begin_again(&ledger, &case).await?;
+        let became = begin_again(&ledger, &case, &config.state.folder).await?;
         match &became {
             Became::Begun => {
                 tracing::info!("Incident {} begins again with the next pass", case.facts.called());
@@ -59,11 +62,37 @@ pub(super) async fn retry(args: RetryArgs) -> Result<u8, Failure> {
     Ok(if all_begun { exit::SUCCESS } else { exit::FAILURE })
 }
 
-async fn begin_again(ledger: &Ledger, case: &Case) -> Result<Became, Failure> {
+async fn begin_again(ledger: &Ledger, case: &Case, state: &Path) -> Result<Became, Failure> {
     if case.state.step == Step::Done {
         return Ok(Became::Left("it is done (`rnbexec manager once --incident ID --again` triages it anew)"));
     }
-    let begun = ledger.begin_again(&case.key, Step::Claim, Timestamp::now()).await;
+    let history = ledger.history(&case.key).await.map_err(|error| Failure::of(&error))?;
+    let failed = history.iter().rev().find(|entry| entry.what == "failure").map(|entry| entry.step);
+    let step = again_at(failed, executed_file(state, &case.key).is_file());
+    let begun = ledger.begin_again(&case.key, step, Timestamp::now()).await;
     let begun = begun.map_err(|error| Failure::of(&error))?;
     Ok(if begun { Became::Begun } else { Became::Left("a manager works on it now") })
+}
+
+/// Where to begin: what could not be told is told, without running the notebook again; all else begins at the beginning.
+fn again_at(failed: Option<Step>, executed: bool) -> Step {
+    match failed {
+        Some(step @ (Step::Publish | Step::Annotate | Step::Settle)) if executed => step,
+        _ => Step::Claim,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notebook_that_ran_well_is_not_run_again() {
+        for step in Step::ALL {
+            let told = matches!(step, Step::Publish | Step::Annotate | Step::Settle);
+            assert_eq!(again_at(Some(step), true), if told { step } else { Step::Claim });
+            assert_eq!(again_at(Some(step), false), Step::Claim, "there is nothing to tell");
+        }
+        assert_eq!(again_at(None, true), Step::Claim);
+    }
 }
