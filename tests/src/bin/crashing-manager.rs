@@ -1,7 +1,7 @@
-//! A manager in a process of its own that can be made to crash: `crashing-manager once|watch CONFIG [crash=N] [KEY=VALUE…]`.
+//! A manager in a process of its own that can be made to crash: `crashing-manager once|watch CONFIG [crash=N|WHAT] [KEY=VALUE…]`.
 //!
 //! `crash=N` aborts the process at the N-th thing it tells of a case: the intent of a step, an effect, a result, a cell that
-//! begins. Every other pair lies over the configuration. `watch` drains when its standard input ends. One line of JSON says what
+//! begins; `crash=WHAT` at the one of this text. Every other pair lies over the configuration. `watch` drains when its standard input ends. One line of JSON says what
 //! came of it.
 
 use std::env;
@@ -22,7 +22,7 @@ use serde_json::json;
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let (Some(what), Some(file)) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: crashing-manager once|watch CONFIG [crash=N] [KEY=VALUE...]");
+        eprintln!("usage: crashing-manager once|watch CONFIG [crash=N|WHAT] [KEY=VALUE...]");
         return ExitCode::from(2);
     };
     let mut settings: Vec<(String, String)> = arguments
@@ -30,7 +30,6 @@ fn main() -> ExitCode {
         .collect::<Option<_>>()
         .expect("settings are KEY=VALUE");
     let crash = settings.iter().position(|(key, _)| key == "crash").map(|index| settings.remove(index).1);
-    let crash = crash.map(|text| text.parse().expect("crash=N"));
     let file = PathBuf::from(file);
     let config = Config::load(ConfigSources {
         working_folder: env::current_dir().expect("there is a working folder"),
@@ -70,9 +69,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Aborts at the N-th event that is about a step.
+/// Aborts at the N-th event that is about a step, or at the one with this text.
 #[expect(clippy::print_stderr, reason = "the last word of a program that crashes")]
-fn crashing_at(crash: Option<usize>) -> Box<dyn Fn(&Event<'_>) + Send + Sync> {
+fn crashing_at(crash: Option<String>) -> Box<dyn Fn(&Event<'_>) + Send + Sync> {
     let told = AtomicUsize::new(0);
     Box::new(move |event| {
         let said = match event {
@@ -82,7 +81,8 @@ fn crashing_at(crash: Option<usize>) -> Box<dyn Fn(&Event<'_>) + Send + Sync> {
             Event::Cell { index, .. } => format!("cell {index}"),
             _ => return,
         };
-        if crash == Some(told.fetch_add(1, Ordering::Relaxed) + 1) {
+        let number = told.fetch_add(1, Ordering::Relaxed) + 1;
+        if crash.as_ref().is_some_and(|crash| *crash == said || *crash == number.to_string()) {
             eprintln!("crashing at {said}");
             abort();
         }

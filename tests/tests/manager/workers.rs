@@ -374,3 +374,57 @@ async fn a_manager_that_drains_finishes_what_runs_and_hands_back_the_rest() {
     assert_ne!(rest.text, running[0]);
     assert_eq!(line.length().await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_is_interrupted_hands_back_what_it_was_doing() {
+    let desk = Desk::scripted();
+    let names = desk.seed_scripts(&[("Low", WAITS)]);
+    let line = Line::new(desk, 600, 3).await;
+    line.put(&names[0]).await;
+    let manager = line.desk.manager(&[]).await;
+    let (handle, cancel) = Cancel::new();
+    let working = tokio::spawn(async move { manager.once(cancel).await });
+    until("the notebook to run", async || line.desk.runs().len() == 1).await;
+    handle.raise(CancelLevel::Interrupt);
+    let report = working.await.expect("it does not panic").expect("the ledger works");
+    assert_eq!((report.ended.len(), report.waiting.len(), report.given_back), (0, 0, 1), "{report:?}");
+    assert!(line.desk.writes().is_empty(), "nothing was written to Azure");
+    line.desk.scratch.expect_nothing_left();
+    // Nobody has to wait for the lease to end, and the notebook begins again.
+    line.go();
+    let report = line.once().await;
+    assert_eq!((report.ended.len(), line.desk.runs().len()), (1, 2), "{}", line.desk.log());
+    assert_eq!((line.length().await, line.desk.azure.comments(&names[0]).len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_crashes_when_its_message_is_deleted_still_ends_the_case() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let names = desk.seed(1);
+    let line = Line::new(desk, 600, 3).await;
+    line.put(&names[0]).await;
+    let crash = ("crash", "the effect of acknowledge: told the source");
+    let crashed = Command::from(line.desk.process(MANAGER, "once", &[crash])).output().await;
+    assert!(!crashed.expect("the program starts").status.success(), "it crashes\n{}", line.desk.log());
+    assert_eq!(line.length().await, 0);
+    line.once().await;
+    let case = line.desk.case(&names[0]).await;
+    assert_eq!((case.state.step, case.state.ending), (Step::Done, Some(Ending::Triaged)));
+    assert_eq!((line.desk.runs().len(), line.desk.azure.comments(&names[0]).len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_until_it_was_handed_out_too_often_is_put_aside_with_its_last_failure() {
+    let desk = Desk::scripted();
+    let names = desk.seed_scripts(&[("Low", "raise ValueError('the moon is full')")]);
+    let line = Line::new(desk, 600, 1).await;
+    line.put(&names[0]).await;
+    until("the message to be put aside", async || {
+        line.desk.once_with(&[("retry.notebook.attempts", "9")]).await;
+        line.poisoned().await == 1
+    })
+    .await;
+    assert_eq!((line.length().await, line.desk.runs().len()), (0, 1));
+    let reason = line.desk.case(&names[0]).await.facts.reason.expect("a reason");
+    assert!(reason.contains("too often") && reason.contains("the moon is full"), "{reason}");
+}
