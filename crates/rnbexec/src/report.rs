@@ -94,8 +94,9 @@ pub fn report(notebook: &Notebook, options: &ReportOptions) -> String {
     out.push_str(if contents.is_empty() { "<div class=\"page\">" } else { "<div class=\"page with-toc\">" });
     out.push_str(&contents);
     out.push_str("<main id=\"content\">");
-    header(&mut out, &title, &run, options);
-    if let Some(verdict) = verdict::of(notebook) {
+    let verdict = verdict::of(notebook);
+    header(&mut out, &title, &run, options, verdict.is_some());
+    if let Some(verdict) = verdict {
         verdict::banner(&mut out, &verdict);
     }
     out.push_str(&body);
@@ -136,7 +137,7 @@ fn theme(out: &mut String) {
     out.push_str("</fieldset>");
 }
 
-fn header(out: &mut String, title: &str, run: &Run<'_>, options: &ReportOptions) {
+fn header(out: &mut String, title: &str, run: &Run<'_>, options: &ReportOptions, verdict_follows: bool) {
     out.push_str("<header><div class=\"head-line\"><h1>");
     text::escape(out, title);
     out.push_str("</h1>");
@@ -172,7 +173,7 @@ fn header(out: &mut String, title: &str, run: &Run<'_>, options: &ReportOptions)
     }
     out.push_str("</dl>");
     failure(out, run);
-    parameters(out, run);
+    parameters(out, run, verdict_follows);
     record(out, run);
     if options.code == Code::Folded && run.code_cells > 0 {
         out.push_str(
@@ -199,9 +200,10 @@ fn failure(out: &mut String, run: &Run<'_>) {
     out.push_str("</p>");
 }
 
-fn parameters(out: &mut String, run: &Run<'_>) {
+fn parameters(out: &mut String, run: &Run<'_>, folded: bool) {
     let Some(parameters) = run.parameters else { return };
-    out.push_str("<details class=\"more\" open><summary>Parameters</summary><table class=\"pairs\"><tbody>");
+    out.push_str(if folded { "<details class=\"more\">" } else { "<details class=\"more\" open>" });
+    out.push_str("<summary>Parameters</summary><table class=\"pairs\"><tbody>");
     for (name, value) in parameters {
         pair(out, name, &text::line(&text::of_json(value), 2_000));
     }

@@ -229,6 +229,29 @@ pub(super) fn clean(html: &str, anchors: Box<Anchors>, attachments: Box<Attachme
     text::revealed(&builder.clean(html).to_string()).into_owned()
 }
 
+/// Whether sanitized HTML was made for a white page: it colours text but not what is behind it, or the other way round. What sets both
+/// or none can be read on any page.
+pub(super) fn wants_paper(clean: &str) -> bool {
+    if ["<svg", " bgcolor=", " color="].iter().any(|mark| clean.contains(mark)) {
+        return true;
+    }
+    let attributes = clean.split(" style=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let sheet =
+        clean.strip_prefix("<style>").and_then(|rest| rest.split("</style>").next()).unwrap_or_default();
+    let rules = sheet.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    attributes.chain(rules).any(|declarations| {
+        let sets = |names: &[&str]| {
+            declarations.split(';').filter_map(|declaration| declaration.split_once(':')).any(
+                |(name, value)| {
+                    names.contains(&name)
+                        && !matches!(value, "transparent" | "none" | "inherit" | "initial" | "currentcolor")
+                },
+            )
+        };
+        sets(&["color"]) != sets(&["background", "background-color", "background-image"])
+    })
+}
+
 /// Of links without a scheme, those within the document stay.
 fn fragment(url: &str) -> Option<Cow<'_, str>> {
     url.starts_with('#').then_some(Cow::Borrowed(url))

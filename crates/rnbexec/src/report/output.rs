@@ -262,9 +262,7 @@ fn html_box(source: &str, boxes: &mut usize, facts: &html::Facts) -> String {
     if clean.trim().is_empty() {
         return String::new();
     }
-    // What brings its own colours was made for a white page.
-    let own_colours = ["color", "background", "<svg"].iter().any(|look| clean.contains(look));
-    let paper = if own_colours { " paper" } else { "" };
+    let paper = if html::wants_paper(&clean) { " paper" } else { "" };
     format!("<div class=\"out html{paper}\" id=\"{id}\">{clean}</div>")
 }
 

@@ -93,11 +93,12 @@ fn confidence(out: &mut String, verdict: &Json) {
         verdict.get("confidence").and_then(Json::as_f64).filter(|value| (0.0..=1.0).contains(value));
     let Some(confidence) = confidence else { return };
     let percent = format!("{:.0}", confidence * 100.0);
-    out.push_str("<p class=\"confidence\"><meter min=\"0\" max=\"100\" value=\"");
-    out.push_str(&percent);
-    out.push_str("\"></meter> ");
-    out.push_str(&percent);
-    out.push_str(" % confident</p>");
+    text::push(
+        out,
+        format_args!(
+            "<p class=\"confidence\"><span class=\"bar\"><span style=\"width:{percent}%\"></span></span>{percent} % confident</p>"
+        ),
+    );
 }
 
 fn classification(out: &mut String, verdict: &Json) {

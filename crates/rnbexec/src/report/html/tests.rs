@@ -130,3 +130,25 @@ fn images_that_come_with_the_piece_and_drawings_stay() {
 fn text_that_reads_otherwise_than_it_is_written_is_shown() {
     assert_eq!(clean_piece("<b title='&#x202e;'>a&#x202e;b</b>"), "<b title=\"⟦U+202E⟧\">a⟦U+202E⟧b</b>");
 }
+
+#[test]
+fn what_was_made_for_a_white_page_is_known() {
+    let wants = |html: &str| wants_paper(&clean_piece(html));
+    for made_for_white in [
+        "<table><td style='background:#fee2e2'>1</td></table>",
+        "<p style='color:navy'>x</p>",
+        "<style>.a{color:black}</style><p class=a>x</p>",
+        "<font color=red>x</font>",
+        "<svg></svg>",
+    ] {
+        assert!(wants(made_for_white), "{made_for_white}");
+    }
+    for plain in [
+        "<table><td>1</td></table>",
+        "<b style='background-color:#b3261e;color:#fff'>High</b>",
+        "<p style='background-color:transparent;border-color:red'>x</p>",
+        "color: red",
+    ] {
+        assert!(!wants(plain), "{plain}");
+    }
+}
