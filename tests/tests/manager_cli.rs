@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use rnbexec_tests::azure::SimulatedAzure;
+use rnbexec_tests::azure::{Fault, On, SimulatedAzure};
 use rnbexec_tests::program::Running;
 use rnbexec_tests::{Book, Done, Scratch, finish, oracle, wait_for};
 use serde_json::{Value, json};
@@ -415,7 +415,7 @@ fn every_problem_of_a_configuration_is_told_at_once() {
     let world = World::new(&[]);
     world.configure("[policy]\nseverity = \"lower\"\n[run.parameter]\nx = 1");
     let done = finish(world.command(&["once", "--jobs", "none"]).env("RNBEXEC_MANAGER_RUN__TIMEOUT", "soon"));
-    done.expect_code(1);
+    done.expect_code(2);
     for part in [
         "policy.severity",
         "run.parameter",
@@ -427,13 +427,13 @@ fn every_problem_of_a_configuration_is_told_at_once() {
     }
     world
         .manager(&["once", "--config", "nowhere.toml"])
-        .expect_code(1)
+        .expect_code(2)
         .expect_stderr("manager init nowhere.toml");
     world.configure("");
     world.manager(&["status", "--state", "nowhere"]).expect_code(1).expect_stderr("there is no ledger in");
     assert!(!world.0.join("nowhere").exists(), "looking makes nothing");
     fs::remove_file(world.0.join("rnbexec-manager.toml")).unwrap();
-    world.manager(&["once"]).expect_code(1).expect_stderr("sentinel.subscription: not given");
+    world.manager(&["once"]).expect_code(2).expect_stderr("sentinel.subscription: not given");
 }
 
 #[test]
@@ -626,6 +626,38 @@ fn a_plan_is_not_applied_to_an_incident_that_changed() {
 }
 
 #[test]
+fn a_source_that_is_away_is_asked_again_by_the_next_pass() {
+    let azure = SimulatedAzure::start();
+    let mut incident = bundle(1, "one", "Low", "High");
+    let id = format!(
+        "{}/providers/Microsoft.SecurityInsights/incidents/{}",
+        rnbexec_tests::azure::names::workspace_id(),
+        name(1)
+    );
+    incident["incident"]["id"] = json!(id);
+    azure.seed_bundles([incident]);
+    azure.fault(Fault::status(503).on(On::get("incidents")).forever());
+    let world = World::new(&[]);
+    let run = format!("[run]\nnotebook = \"triage.ipynb\"\nparameters = {{ world = {:?} }}", world.0.path());
+    world.0.write("rnbexec-manager.toml", format!("{}\n{run}\n", azure.settings().manager()));
+    let once = || {
+        let mut command = world.command(&["once"]);
+        command.envs(azure.settings().as_service_principal());
+        Running::start(&mut command).finish(Duration::from_mins(5))
+    };
+    once().expect_code(75).expect_stderr("cannot ask ");
+    azure.clear_faults();
+    let done = once();
+    assert!(
+        done.expect_code(0).stdout_text().contains("https://ml.azure.com/"),
+        "{}\n{:#?}",
+        done.stderr,
+        azure.journal().iter().map(|e| e.line()).collect::<Vec<_>>()
+    );
+    assert_eq!(azure.incident(&name(1))["properties"]["severity"], "High");
+}
+
+#[test]
 fn the_doctor_finds_nothing_wrong_where_nothing_is() {
     let world = World::new(&[(1, "one", "Low", "High")]);
     let done = world.manager(&["doctor"]);
@@ -721,7 +753,8 @@ fn the_demo_triages_recorded_incidents_and_links_every_report() {
     let world = Scratch::new();
     let done = demo(&world, &["--incidents", "1022,1031", "--jobs", "2"]);
     let text = done.expect_code(0).expect_stderr("2 incidents triaged in").stdout_text();
-    let row = |number: &str| text.lines().find(|line| line.starts_with(number)).unwrap_or_else(|| panic!("{text}"));
+    let row =
+        |number: &str| text.lines().find(|line| line.starts_with(number)).unwrap_or_else(|| panic!("{text}"));
     assert!(row("1022").contains("High, true positive"), "{text}");
     assert!(row("1031").contains("Informational, benign positive"), "{text}");
     let page = world.join("rnbexec-demo/index.html");
@@ -737,9 +770,14 @@ fn the_demo_triages_recorded_incidents_and_links_every_report() {
     let incidents = fs::read_dir(world.join("rnbexec-demo/incidents")).unwrap().count();
     assert!(incidents >= 40, "{incidents} incidents are there to be triaged");
     let config = "rnbexec-demo/manager.toml";
-    let status = finish(&mut world.rnbexec(["manager", "status", "--json", "--config", config])).stdout_text();
+    let status =
+        finish(&mut world.rnbexec(["manager", "status", "--json", "--config", config])).stdout_text();
     let status: Value = serde_json::from_str(&status).unwrap();
-    assert_eq!((&status["counts"]["triaged"], &status["counts"]["no_finding"]), (&json!(1), &json!(1)), "{status}");
+    assert_eq!(
+        (&status["counts"]["triaged"], &status["counts"]["no_finding"]),
+        (&json!(1), &json!(1)),
+        "{status}"
+    );
 
     let again = demo(&world, &["--incidents", "1022", "--json"]);
     let json: Value = serde_json::from_str(&again.expect_code(0).stdout_text()).unwrap();

@@ -19,7 +19,6 @@ use rnbexec_manager::{Manager, SourceChoice};
 use serde_json::json;
 
 use crate::args::Level;
-use crate::console::Console;
 use crate::failure::Failure;
 use crate::manager::args::DemoArgs;
 use crate::manager::{self, Installing, Kind, Passed, cases, configure};
@@ -68,19 +67,18 @@ async fn run(args: &DemoArgs) -> Result<u8, Failure> {
 
 /// Makes the kernel's environment where it is not there yet, so that what is wrong with it is said once and in full.
 async fn prepare_kernel(config: &Config, level: Level) -> Result<(), Failure> {
-    let console = Console::stderr();
     let services = configure::services();
     let triage = Router::new(config).default_run();
     let (mut told, mut installing) = (false, Installing::default());
     let mut tell = |line: &str| {
         if !told {
-            console.line("The triage notebook's kernel gets an environment of its own; this is done once");
+            tracing::info!("The triage notebook's kernel gets an environment of its own; this is done once");
             told = true;
         }
         if level <= Level::Debug {
-            console.line(line);
+            tracing::debug!("{line}");
         } else if let Some(line) = installing.digest(line) {
-            console.line(&line);
+            tracing::info!("{line}");
         }
     };
     let (mut supervisor, cancel) = Supervisor::listen().map_err(|error| manager::deaf(&error))?;

@@ -90,7 +90,7 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 const EXIT_CODES: &[(u8, &str)] = &[
     (exit::SUCCESS, "everything that waited was triaged, or there was nothing"),
     (exit::FAILURE, "an incident needs a person (`rnbexec manager status`), or the request cannot be done"),
-    (exit::USAGE, "the command line is wrong"),
+    (exit::USAGE, "the command line or the configuration is wrong"),
     (exit::TRY_AGAIN, "something is tried again by the next pass, or the source was unavailable"),
     (exit::HANGUP, "stopped because the terminal went away (SIGHUP)"),
     (exit::INTERRUPTED, "stopped by Ctrl-C (SIGINT); what was not finished goes on with the next pass"),

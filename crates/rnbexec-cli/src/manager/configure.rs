@@ -62,12 +62,12 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::because(format!("cannot read the configuration {}", path.display()), error)
+    Failure::because(format!("cannot read the configuration {}", path.display()), error).code(exit::USAGE)
 }
 
 /// Every problem of a configuration.
 pub(crate) fn wrong(error: &ConfigError) -> Failure {
-    let mut failure = Failure::new("the configuration cannot be used");
+    let mut failure = Failure::new("the configuration cannot be used").code(exit::USAGE);
     for problem in error.problems() {
         failure = failure.cause(problem.to_string());
     }
@@ -110,6 +110,7 @@ fn not_made(error: &SetupError) -> Failure {
     match error {
         SetupError::Config(error) => wrong(error),
         SetupError::Trouble(trouble) => of_trouble(trouble),
+        SetupError::Setting { .. } => Failure::of(error).code(exit::USAGE),
         error => Failure::of(error),
     }
 }

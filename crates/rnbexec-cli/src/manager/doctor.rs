@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::args::{DoctorArgs, overrides};
 use super::{Installing, configure, deaf, print, print_json};
-use crate::console::Console;
 use crate::exit;
 use crate::failure::Failure;
 use crate::sanitise::{Keep, sanitise, sanitise_line};
@@ -86,10 +85,10 @@ async fn look(args: &DoctorArgs, found: &mut Found, mut cancel: Cancel) -> Resul
         found.add(check);
     }
     let services = configure::services();
-    let console = Console::stderr();
     for (routes, triage) in examine::kernels(&config) {
         let mut installing = Installing::default();
-        let mut tell = |line: &str| installing.digest(line).into_iter().for_each(|line| console.line(&line));
+        let mut tell =
+            |line: &str| installing.digest(line).into_iter().for_each(|line| tracing::info!("{line}"));
         let tried = examine::try_kernel(&triage, &services, &mut tell, cancel.clone()).await;
         if cancel.level() >= CancelLevel::Interrupt {
             return Ok(());

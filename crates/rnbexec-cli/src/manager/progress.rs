@@ -89,7 +89,7 @@ impl Inner {
             }
             Event::Environment { line, .. } => {
                 if let Some(line) = self.environment.digest(line) {
-                    self.console.line(&line);
+                    tracing::info!("{line}");
                 }
             }
             Event::Cell { key, index, total } => {
@@ -101,40 +101,36 @@ impl Inner {
                 self.forget(key);
                 let called = facts.called();
                 let (step, wait) = (step.as_str(), spoken(wait));
-                self.say(&format!("incident {called}: {step} failed, tried again in {wait}: {reason}"));
+                tracing::warn!("incident {called}: {step} failed, tried again in {wait}: {reason}");
             }
             Event::GivenBack { key, facts, reason } => {
                 self.forget(key);
-                self.say(&format!("incident {}: given back, {reason}", facts.called()));
+                tracing::warn!("incident {}: given back, {reason}", facts.called());
             }
             Event::Ended { key, facts, ending } => {
                 self.ended += 1;
                 let cells = self.forget(key);
                 let line = ended(facts, ending, cells);
                 let count = if self.service { String::new() } else { format!("[{}] ", self.count()) };
-                self.say(&format!("{count}{line}"));
+                tracing::info!("{count}{line}");
             }
-            Event::Note { note, .. } if !self.service => self.say(note),
+            Event::Note { note, .. } if !self.service => tracing::info!("{note}"),
             Event::SourceFailed { source, reason } => {
-                self.say(&format!("cannot ask {source} for incidents: {reason}"));
+                tracing::warn!("cannot ask {source} for incidents: {reason}");
             }
-            Event::Rejected { what, reason } => self.say(&format!("{what} is put aside: {reason}")),
+            Event::Rejected { what, reason } => tracing::warn!("{what} is put aside: {reason}"),
             Event::PassedOver { incident, reason } if !self.service => {
-                self.say(&format!("incident {incident} is not triaged: {reason}"));
+                tracing::info!("incident {incident} is not triaged: {reason}");
             }
             Event::AlreadyProcessed { incident, case } if !self.service => {
                 let before = case.updated.strftime("%Y-%m-%d %H:%M:%SZ");
-                self.say(&format!(
+                tracing::info!(
                     "incident {incident} was triaged before ({before}), and nothing happened in it since"
-                ));
+                );
             }
             _ => {}
         }
         self.draw();
-    }
-
-    fn say(&self, line: &str) {
-        self.console.line(line);
     }
 
     /// Takes a case off the list of those that run; how many cells it ran.
