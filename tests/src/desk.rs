@@ -221,7 +221,7 @@ longest_wait = "0s"
 
     /// A manager with these settings on top.
     pub async fn manager(&self, overrides: &[(&str, &str)]) -> Arc<Manager> {
-        Arc::new(self.setup(overrides).manager().await.unwrap_or_else(|error| panic!("{error:?}")))
+        Arc::new(Box::pin(self.setup(overrides).manager()).await.unwrap_or_else(|error| panic!("{error:?}")))
     }
 
     /// One pass.
@@ -239,7 +239,7 @@ longest_wait = "0s"
     pub async fn once_after(&self, wait: SignedDuration, overrides: &[(&str, &str)]) -> PassReport {
         let mut setup = self.setup(overrides);
         setup.services.clock = Arc::new(move || Timestamp::now() + wait);
-        let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+        let manager = Arc::new(Box::pin(setup.manager()).await.unwrap_or_else(|error| panic!("{error:?}")));
         manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
@@ -247,7 +247,7 @@ longest_wait = "0s"
     pub async fn once_for(&self, incidents: &[&str]) -> PassReport {
         let named = incidents.iter().map(|text| IncidentRef::parse(text).expect("an incident")).collect();
         let setup = Setup { source: SourceChoice::Named(named), again: true, ..self.setup(&[]) };
-        let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+        let manager = Arc::new(Box::pin(setup.manager()).await.unwrap_or_else(|error| panic!("{error:?}")));
         manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"))
     }
 

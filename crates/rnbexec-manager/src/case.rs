@@ -111,6 +111,7 @@ impl State {
     pub const NEW: Self = Self { step: Step::Claim, failures: 0, ending: None };
 
     /// Where a case stands that came as far as this and begins again at `step`, as if it had never failed.
+    #[must_use]
     pub fn begun_again(self, step: Step) -> Self {
         let ending = match step {
             Step::Claim | Step::Run | Step::Judge => None,

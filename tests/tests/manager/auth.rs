@@ -20,7 +20,7 @@ use serde_json::json;
 async fn once_as(desk: &Desk, variables: &[(&str, String)], overrides: &[(&str, &str)]) -> PassReport {
     let mut setup = desk.setup(overrides);
     setup.variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+    let manager = Arc::new(Box::pin(setup.manager()).await.unwrap_or_else(|error| panic!("{error:?}")));
     manager.once(Cancel::never()).await.expect("a pass")
 }
 

@@ -8,7 +8,7 @@ use rnbexec_azure::Url;
 use rnbexec_manager::Event;
 use rnbexec_manager::case::Ending;
 use rnbexec_tests::Desk;
-use rnbexec_tests::azure::{On, Plane, names};
+use rnbexec_tests::azure::{Azure, On, Plane, names};
 use serde_json::json;
 
 /// Where the links of a comment lead.
@@ -79,7 +79,7 @@ async fn defect_03_what_was_taken_from_the_source_and_not_finished_is_taken_up_a
     let (stop, cancel) = Cancel::new();
     let flag = desk.scratch.home().join("again");
     let stopping = std::thread::spawn(move || {
-        rnbexec_tests::wait_for("the first notebook to sleep", Duration::from_secs(60), || {
+        rnbexec_tests::wait_for("the first notebook to sleep", Duration::from_mins(1), || {
             flag.exists().then_some(())
         });
         stop.raise(CancelLevel::Interrupt);
@@ -106,7 +106,7 @@ async fn defect_04_an_arm_id_becomes_the_guid_that_the_notebook_and_the_path_nee
     assert!(id.contains("/Incidents/"), "{id}");
     let report = desk.once_for(&[&id]).await;
     assert_eq!(report.ended.len(), 1, "{}", desk.log());
-    assert_eq!(desk.runs(), [incident.clone()]);
+    assert_eq!(desk.runs(), std::slice::from_ref(incident));
     let notebook = desk.azure.file(&format!("Users/TriageNbs/{incident}.ipynb")).expect("the notebook");
     let notebook = String::from_utf8(notebook).unwrap();
     for (name, value) in
@@ -244,7 +244,7 @@ async fn defect_11_tokens_that_expire_while_the_notebook_runs_are_made_anew() {
         On::put("*").with("comp", "rename"),
         On::put("incidents/*/comments/*"),
     ] {
-        desk.azure.after(on, 1, |azure| azure.revoke_tokens());
+        desk.azure.after(on, 1, Azure::revoke_tokens);
     }
     let report = desk.once().await;
     assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
@@ -258,7 +258,7 @@ async fn defect_11_tokens_are_made_anew_before_they_expire() {
     let desk = Desk::finding(&json!({"severity": "High"}));
     desk.seed(1);
     // Less than what a token must still be good for.
-    desk.azure.set_token_lifetime(Duration::from_secs(60));
+    desk.azure.set_token_lifetime(Duration::from_mins(1));
     let report = desk.once().await;
     assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
     let refused: Vec<_> =

@@ -127,7 +127,7 @@ async fn a_plan_shows_the_exact_requests_and_what_they_change_and_applying_it_se
     for (shown, end) in [(report, "html"), (notebook, "ipynb")] {
         let PlannedRequest::Publish { bytes, sha256, .. } = shown else { panic!("{shown:?}") };
         let file = desk.azure.file(&format!("Users/TriageNbs/{incident}.{end}")).expect("a file");
-        let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = format!("{:x}", Sha256::digest(&file));
         assert_eq!((file.len(), digest), (*bytes, sha256.clone()), "{end}");
     }
     assert_eq!(desk.runs().len(), 1, "applying runs no notebook");

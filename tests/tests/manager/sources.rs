@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use rnbexec::Cancel;
 use rnbexec_azure::arm::Arm;
 use rnbexec_azure::credential::{CredentialSettings, Source, credential};
-use rnbexec_azure::sentinel::{IncidentRef, Sentinel};
+use rnbexec_azure::sentinel::{Incident, IncidentRef, Sentinel};
 use rnbexec_azure::{Http, HttpSettings};
 use rnbexec_manager::case::Ending;
 use rnbexec_manager::source::sentinel::SentinelSource;
@@ -18,6 +18,9 @@ use rnbexec_manager::{Setup, SourceChoice};
 use rnbexec_tests::Desk;
 use rnbexec_tests::azure::{On, names};
 use serde_json::{Value, json};
+
+/// A key of the configuration and its value.
+type Setting<'a> = (&'a str, &'a str);
 
 /// The source that a manager of the desk would ask.
 fn source(desk: &Desk, overrides: &[(&str, &str)]) -> SentinelSource {
@@ -42,7 +45,7 @@ async fn ask(source: &SentinelSource, watermark: Option<&str>) -> Batch {
 /// The numbers of the incidents, in the order in which they came.
 fn numbers(batch: &Batch) -> Vec<u64> {
     let incidents = batch.arrivals.iter().filter_map(|arrival| arrival.incident.as_ref());
-    incidents.filter_map(rnbexec_azure::sentinel::Incident::number).collect()
+    incidents.filter_map(Incident::number).collect()
 }
 
 /// An incident with some of its properties changed, which was changed so many minutes after the others.
@@ -83,7 +86,7 @@ async fn only_incidents_that_meet_all_conditions_are_handed_out() {
         incident(8, 7, &json!({"status": "Closed"})),
         incident(9, 8, &json!({"additionalData": {"mergedIncidentNumber": "1"}})),
     ]);
-    let conditions: [(&[(&str, &str)], &[u64]); 11] = [
+    let conditions: [(&[Setting<'_>], &[u64]); 11] = [
         (&[], &[1, 2, 3, 4, 5, 6, 7]),
         (&[("status", "[\"Active\"]")], &[3]),
         (&[("severity", "[\"High\"]")], &[2]),
@@ -164,7 +167,7 @@ async fn an_incident_that_changes_while_its_page_is_read_is_not_missed() {
     seen.dedup();
     assert_eq!(seen, [1, 2, 3, 4]);
     let worse = batch.arrivals.iter().filter_map(|arrival| arrival.incident.as_ref());
-    assert!(worse.map(|incident| incident.title()).any(|title| title == "Something worse"));
+    assert!(worse.map(Incident::title).any(|title| title == "Something worse"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ fn at(step: Step) -> State {
 
 #[test]
 fn a_finding_goes_all_the_way() {
+    use Step::*;
     let mut state = State::NEW;
     let mut steps = vec![state.step];
     while !state.step.is_final() {
@@ -24,7 +25,6 @@ fn a_finding_goes_all_the_way() {
         state = after(state, event).state;
         steps.push(state.step);
     }
-    use Step::*;
     assert_eq!(steps, [Claim, Run, Judge, Publish, Annotate, Settle, Acknowledge, Done]);
     assert_eq!(state.ending, Some(Ending::Triaged));
 }

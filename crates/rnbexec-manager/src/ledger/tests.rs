@@ -152,7 +152,7 @@ async fn what_waits_is_not_claimable_before_it_is_due() {
     ledger.claim(&key, at(1)).await.unwrap().unwrap();
     let next = Next {
         state: State { step: Step::Run, failures: 1, ending: None },
-        wait: Some(Duration::from_secs(60)),
+        wait: Some(Duration::from_mins(1)),
     };
     ledger.record(&key, Step::Run, next, &facts("a"), Outcome::Failure("no"), at(100)).await.unwrap();
     assert!(ledger.claimable(at(159), &[]).await.unwrap().is_empty());
