@@ -436,3 +436,6 @@ fn nothing_found_without_the_workspace_is_a_failed_run_and_no_verdict() {
 
 #[path = "shipped/helper.rs"]
 mod helper;
+
+#[path = "shipped/notebooks.rs"]
+mod notebooks;
