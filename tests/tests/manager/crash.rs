@@ -83,7 +83,7 @@ async fn expect_done(desk: &Desk, names: &[String], when: &str) {
 /// Without the parts of files that nobody will finish: all that a kill in the middle of a write may leave.
 fn without_parts(mut seen: Value) -> Value {
     let files = seen["files"].as_array_mut().expect("files are a list");
-    files.retain(|path| !path.as_str().is_some_and(|path| path.ends_with(".part")));
+    files.retain(|path| path.as_str().is_some_and(|path| path.ends_with("ipynb") || path.ends_with("html")));
     seen
 }
 
