@@ -1,5 +1,7 @@
 //! A queue of Azure Storage, against Azurite: workers compete for messages, and nobody loses one.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test panic with the error as the test itself would")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -169,7 +171,7 @@ async fn workers_compete_and_each_message_is_done_once() {
     }
     let mut done = workers.join_all().await.concat();
     done.sort_unstable();
-    assert_eq!(done, Vec::from_iter(0..40));
+    assert_eq!(done, (0..40).collect::<Vec<_>>());
     assert_eq!(queue.length().await.unwrap(), 0);
 }
 

@@ -108,8 +108,10 @@ pub async fn files(config: &Config) -> Vec<Check> {
     let opened = OpenOptions::new().create(true).append(true).open(log);
     checks.push(match opened {
         Ok(_) => Check::fine(Area::Files, "the log", log.display().to_string()),
-        Err(error) => Check::wrong(Area::Files, "the log", format!("cannot write {}: {error}", log.display()))
-            .help("log.file names another file"),
+        Err(error) => {
+            Check::wrong(Area::Files, "the log", format!("cannot write {}: {error}", log.display()))
+                .help("log.file names another file")
+        }
     });
     if config.source.kind == SourceKind::Folder {
         checks.push(match config.folder() {
@@ -141,7 +143,9 @@ fn writable(what: &str, folder: &Path) -> Check {
     let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
     match tried {
         Ok(_) => Check::fine(Area::Files, what, folder.display().to_string()),
-        Err(error) => Check::wrong(Area::Files, what, format!("cannot write to {}: {error}", folder.display())),
+        Err(error) => {
+            Check::wrong(Area::Files, what, format!("cannot write to {}: {error}", folder.display()))
+        }
     }
 }
 

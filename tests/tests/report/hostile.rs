@@ -11,8 +11,9 @@ fn fire(canary: &str) -> String {
 pub(crate) fn html(canary: &str) -> Vec<String> {
     let fire = fire(canary);
     let quoted = fire.replace('\'', "&#39;");
-    let encoded: String =
-        format!("javascript:{fire}").chars().map(|c| format!("&#{};", u32::from(c))).collect();
+    let characters: Vec<String> =
+        format!("javascript:{fire}").chars().map(|c| u32::from(c).to_string()).collect();
+    let encoded = format!("&#{};", characters.join(";&#"));
     let at = |path: &str| format!("http://{canary}/{path}");
     vec![
         format!("<script>{fire}</script>"),

@@ -73,9 +73,7 @@ fn everything_that_a_notebook_says_can_be_changed_and_nothing_that_makes_it_a_no
     for value in notebook.contents_mut().filter(|value| value.is_string()) {
         *value = Json::from("changed");
     }
-    let told: Vec<_> = notebook.cells().iter().map(|cell| (cell.id(), cell.cell_type(), cell.source())).collect();
-    assert_eq!(
-        told,
-        [("c", CellType::Code, "changed".into()), ("m", CellType::Markdown, "changed".into())]
-    );
+    let told: Vec<_> =
+        notebook.cells().iter().map(|cell| (cell.id(), cell.cell_type(), cell.source())).collect();
+    assert_eq!(told, [("c", CellType::Code, "changed".into()), ("m", CellType::Markdown, "changed".into())]);
 }
