@@ -202,11 +202,11 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|s| s.success()), "cannot send {name} to {pid}");
 }
 
-/// Runs the command to its end, at most two minutes.
+/// Runs the command to its end: at most ten minutes, which only what hangs needs, also on a busy machine.
 ///
 /// # Panics
 /// As [`Running::start`] and [`Running::finish`].
 #[track_caller]
 pub fn finish(command: &mut Command) -> Done {
-    Running::start(command).finish(Duration::from_mins(2))
+    Running::start(command).finish(Duration::from_mins(10))
 }
