@@ -15,8 +15,9 @@
 //!   script should run unasked; leaving such outputs out ([`Scripts::Omitted`]) loses the charts that analysts look at.
 //! - names in the metadata of outputs (`filename`) are never followed.
 //!
-//! The cost is linear in the size of the notebook. Texts of more than 2 MiB are shown by their ends, HTML that cannot be
-//! checked at a bounded cost by its plain text.
+//! The cost is linear in the size of the notebook, and the page stays one that a browser can open: texts of more than 2 MiB, and all
+//! texts once there are 8 MiB of them, are shown by their ends; HTML beyond 8 MiB, and HTML that cannot be checked at a bounded
+//! cost, by its plain text. Images are all shown.
 
 mod ansi;
 mod frame;
@@ -310,7 +311,7 @@ impl<'a> Page<'a> {
                 let source = cell.source();
                 if !source.trim().is_empty() {
                     self.body.push_str("<section class=\"cell\"><pre class=\"out text\">");
-                    text::escape(&mut self.body, text::ends(&source).0);
+                    text::escape(&mut self.body, text::ends(&source, text::LIMIT).0);
                     self.body.push_str("</pre></section>");
                 }
             }
@@ -375,7 +376,7 @@ fn code(out: &mut String, cell: &Cell, source: &str, count: &str, language: &str
         text::push(out, format_args!("<span class=\"took\">{}</span>", run::seconds(duration)));
     }
     out.push_str("</summary><pre><code>");
-    let (head, rest) = text::ends(source);
+    let (head, rest) = text::ends(source, text::LIMIT);
     highlight::render(out, head, language);
     if let Some((left_out, tail)) = rest {
         text::push(out, format_args!("\n[{} left out]\n", text::size(left_out)));

@@ -212,6 +212,11 @@ pub(super) fn document_of(before: &str, script: &str) -> String {
     format!("{before}<script>{script}</script>")
 }
 
+/// Whether there may be a script in the HTML.
+pub(super) fn has_script(html: &str) -> bool {
+    find_ignoring_case(html, "<script").is_some()
+}
+
 /// Whether the HTML only sets something up for others: there are scripts and nothing to see.
 pub(super) fn sets_up(html: &str, facts: &html::Facts) -> bool {
     facts.inline_scripts > 0 && !facts.content && !html.contains("<div") && !html.contains("<canvas")

@@ -65,13 +65,13 @@ pub(super) fn first_heading(source: &str) -> Option<String> {
 /// The HTML of a text. Headings are added to `headings`, if they belong there.
 pub(super) fn render(source: &str, images: Images, headings: Option<&mut Headings>) -> String {
     if source.len() > SIZE {
-        return format!("<pre>{}</pre>", text::escaped(text::ends(source).0));
+        return format!("<pre>{}</pre>", text::escaped(text::ends(source, text::LIMIT).0));
     }
     let events: Vec<Event<'_>> = Parser::new_ext(source, options()).collect();
     let mut html = String::with_capacity(source.len() * 3 / 2);
     pulldown_cmark::html::push_html(&mut html, Adjusted::new(events, headings));
     if html::facts(&html).too_costly {
-        return format!("<pre>{}</pre>", text::escaped(text::ends(source).0));
+        return format!("<pre>{}</pre>", text::escaped(text::ends(source, text::LIMIT).0));
     }
     html::clean(&html, Box::new(anchor), Box::new(move |name| images.find(name)))
 }

@@ -17,6 +17,12 @@ const CHARTS: &[(&str, &str)] = &[
     ("application/vnd.vega", "Vega"),
     ("application/vnd.bokeh", "Bokeh"),
 ];
+/// How much text all outputs may show together in full, and how much HTML: browsers are slow with more. Of texts beyond that a little
+/// is shown, of HTML the plain text that stands beside it.
+const TEXT_BUDGET: usize = 8 << 20;
+const HTML_BUDGET: usize = 8 << 20;
+/// How much is shown of every text.
+const TEXT_LEAST: usize = 16 << 10;
 /// How deep outputs may lie in widgets.
 const DEPTH: usize = 3;
 
@@ -27,11 +33,20 @@ pub(super) struct Outputs<'a> {
     /// How many boxes there are, for their ids.
     boxes: usize,
     depth: usize,
+    text_left: usize,
+    html_left: usize,
 }
 
 impl<'a> Outputs<'a> {
     pub(super) fn new(frames: Frames<'a>, metadata: &'a Object) -> Self {
-        Self { frames, widgets: Widgets::of(metadata), boxes: 0, depth: 0 }
+        Self {
+            frames,
+            widgets: Widgets::of(metadata),
+            boxes: 0,
+            depth: 0,
+            text_left: TEXT_BUDGET,
+            html_left: HTML_BUDGET,
+        }
     }
 
     /// Appends the outputs; `label` says whose they are.
@@ -39,8 +54,8 @@ impl<'a> Outputs<'a> {
         for (index, output) in outputs.iter().enumerate() {
             let kind = output.get("output_type").and_then(Json::as_str).unwrap_or_default();
             match kind {
-                "stream" => stream(out, output),
-                "error" => error(out, output),
+                "stream" => self.stream(out, output),
+                "error" => self.error(out, output),
                 "display_data" | "execute_result" => {
                     if let Some(data) = output.get("data").and_then(Json::as_object) {
                         let before = index.checked_sub(1).and_then(|before| outputs.get(before)?.get("data"));
@@ -51,7 +66,7 @@ impl<'a> Outputs<'a> {
                 }
                 _ => {
                     note(out, "An output of a kind that is not known:");
-                    pretty(out, output);
+                    self.pretty(out, output);
                 }
             }
         }
@@ -72,7 +87,7 @@ impl<'a> Outputs<'a> {
             })
             || picture(out, display)
             || display.text("text/latex").is_some_and(|source| {
-                plain(out, &source, "latex");
+                self.plain(out, &source, "latex");
                 true
             });
         if shown {
@@ -91,23 +106,23 @@ impl<'a> Outputs<'a> {
                     &format!("A {name} chart, which is drawn by a script that the notebook does not hold."),
                 );
                 if let Some(source) = display.text("text/plain") {
-                    plain(out, &source, "");
+                    self.plain(out, &source, "");
                 }
                 return;
             }
         }
         if let Some(json) = data.get("application/json") {
-            return pretty(out, json);
+            return self.pretty(out, json);
         }
         if let Some(source) = display.text("text/plain") {
-            return plain(out, &source, "");
+            return self.plain(out, &source, "");
         }
         if let Some((_, json)) = data.iter().find(|(kind, _)| kind.ends_with("+json")) {
-            return pretty(out, json);
+            return self.pretty(out, json);
         }
         if let Some(source) = JAVASCRIPT.iter().find_map(|kind| display.text(kind)) {
             out.push_str("<details class=\"more\"><summary>JavaScript, which was not run</summary>");
-            plain(out, &source, "");
+            self.plain(out, &source, "");
             out.push_str("</details>");
             return;
         }
@@ -159,6 +174,12 @@ impl<'a> Outputs<'a> {
     /// HTML: what of it needs no script in the page, what does in a frame.
     fn html(&mut self, out: &mut String, display: &Display<'a, '_>) -> bool {
         let Some(source) = display.text("text/html") else { return false };
+        let too_much = source.len() > self.html_left;
+        // A library is large, and still not shown by itself.
+        if too_much && !frame::has_script(&source) {
+            note(out, &too_slow(source.len()));
+            return false;
+        }
         let facts = html::facts(&source);
         if facts.too_costly {
             note(
@@ -175,11 +196,16 @@ impl<'a> Outputs<'a> {
             return true;
         }
         let scripted = facts.inline_scripts > 0 || !facts.external_scripts.is_empty();
+        if facts.content && too_much {
+            note(out, &too_slow(source.len()));
+            return false;
+        }
         let clean = if facts.content { html_box(&source, &mut self.boxes, &facts) } else { String::new() };
         // Of a page that is nothing without its scripts, an image beside it shows more.
         if scripted && clean.is_empty() && picture(out, display) {
             return true;
         }
+        self.html_left = self.html_left.saturating_sub(clean.len());
         out.push_str(&clean);
         let mut shown = !clean.is_empty();
         if facts.inline_scripts > 0 {
@@ -200,6 +226,64 @@ impl<'a> Outputs<'a> {
         shown
             || !display.data.contains_key("text/plain")
                 && !display.data.keys().any(|kind| kind.starts_with("image/"))
+    }
+
+    fn stream(&mut self, out: &mut String, output: &Json) {
+        let Some(source) = output.get("text").map(text::of_json) else { return };
+        let stderr = output.get("name").and_then(Json::as_str) == Some("stderr");
+        self.plain(out, &source, if stderr { "stderr" } else { "" });
+    }
+
+    fn error(&mut self, out: &mut String, output: &Json) {
+        let part = |key: &str| output.get(key).map(text::of_json).unwrap_or_default();
+        out.push_str("<div class=\"out error\"><p><strong>");
+        text::escape(out, &text::line(&part("ename"), 200));
+        out.push_str("</strong> ");
+        text::escape(out, &text::line(&part("evalue"), 2_000));
+        out.push_str("</p>");
+        let lines: Vec<_> = output
+            .get("traceback")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .map(text::of_json)
+            .collect();
+        if !lines.is_empty() {
+            self.plain(out, &lines.join("\n"), "traceback");
+        }
+        out.push_str("</div>");
+    }
+
+    /// Text as a terminal would show it.
+    fn plain(&mut self, out: &mut String, source: &str, class: &str) {
+        let source = source.trim_end_matches('\n');
+        if source.is_empty() {
+            return;
+        }
+        let (head, rest) = text::ends(source, self.text_left.clamp(TEXT_LEAST, text::LIMIT));
+        self.text_left = self.text_left.saturating_sub(head.len() + rest.map_or(0, |(_, tail)| tail.len()));
+        out.push_str("<pre class=\"out text ");
+        out.push_str(class);
+        out.push_str("\">");
+        ansi::render(out, head);
+        out.push_str("</pre>");
+        if let Some((left_out, tail)) = rest {
+            note(
+                out,
+                &format!("{} in between are left out here; the notebook has them.", text::size(left_out)),
+            );
+            out.push_str("<pre class=\"out text ");
+            out.push_str(class);
+            out.push_str("\">");
+            ansi::render(out, tail);
+            out.push_str("</pre>");
+        }
+    }
+
+    fn pretty(&mut self, out: &mut String, json: &Json) {
+        let mut bytes = Vec::new();
+        json.write_pretty(&mut bytes, 0);
+        self.plain(out, &String::from_utf8_lossy(&bytes), "json");
     }
 
     fn widget(&mut self, out: &mut String, display: &Display<'a, '_>) -> bool {
@@ -294,53 +378,8 @@ fn picture(out: &mut String, display: &Display<'_, '_>) -> bool {
     true
 }
 
-fn stream(out: &mut String, output: &Json) {
-    let Some(source) = output.get("text").map(text::of_json) else { return };
-    let stderr = output.get("name").and_then(Json::as_str) == Some("stderr");
-    plain(out, &source, if stderr { "stderr" } else { "" });
-}
-
-fn error(out: &mut String, output: &Json) {
-    let part = |key: &str| output.get(key).map(text::of_json).unwrap_or_default();
-    out.push_str("<div class=\"out error\"><p><strong>");
-    text::escape(out, &text::line(&part("ename"), 200));
-    out.push_str("</strong> ");
-    text::escape(out, &text::line(&part("evalue"), 2_000));
-    out.push_str("</p>");
-    let lines: Vec<_> =
-        output.get("traceback").and_then(Json::as_array).into_iter().flatten().map(text::of_json).collect();
-    if !lines.is_empty() {
-        plain(out, &lines.join("\n"), "traceback");
-    }
-    out.push_str("</div>");
-}
-
-/// Text as a terminal would show it.
-fn plain(out: &mut String, source: &str, class: &str) {
-    let source = source.trim_end_matches('\n');
-    if source.is_empty() {
-        return;
-    }
-    let (head, rest) = text::ends(source);
-    out.push_str("<pre class=\"out text ");
-    out.push_str(class);
-    out.push_str("\">");
-    ansi::render(out, head);
-    out.push_str("</pre>");
-    if let Some((left_out, tail)) = rest {
-        note(out, &format!("{} in between are left out here; the notebook has them.", text::size(left_out)));
-        out.push_str("<pre class=\"out text ");
-        out.push_str(class);
-        out.push_str("\">");
-        ansi::render(out, tail);
-        out.push_str("</pre>");
-    }
-}
-
-fn pretty(out: &mut String, json: &Json) {
-    let mut bytes = Vec::new();
-    json.write_pretty(&mut bytes, 0);
-    plain(out, &String::from_utf8_lossy(&bytes), "json");
+fn too_slow(size: usize) -> String {
+    format!("HTML ({}) that would make the page too slow; the notebook has it.", text::size(size))
 }
 
 /// A remark of the report itself.

@@ -109,20 +109,21 @@ pub(super) fn of_json(value: &Json) -> Cow<'_, str> {
     }
 }
 
-/// How much of one text a report shows; more of it only makes the page slow, and the notebook has all.
-pub(super) const TEXT_LIMIT: usize = 2 << 20;
+/// How much of one text a page shows; more of it only makes the page slow, and the notebook has all.
+pub(super) const LIMIT: usize = 2 << 20;
 
-/// The begin and the end of a text that is too long, cut at line breaks where there are some, and how many bytes lie between.
-pub(super) fn ends(text: &str) -> (&str, Option<(usize, &str)>) {
-    if text.len() <= TEXT_LIMIT {
+/// The begin and the end of a text that is longer than `limit`, cut at line breaks where there are some, and how many bytes lie
+/// between.
+pub(super) fn ends(text: &str, limit: usize) -> (&str, Option<(usize, &str)>) {
+    if text.len() <= limit {
         return (text, None);
     }
     // A line that is itself too long is cut anywhere.
-    let slack = 64 << 10;
-    let head_end = text.floor_char_boundary(TEXT_LIMIT / 2);
+    let slack = limit / 32;
+    let head_end = text.floor_char_boundary(limit / 2);
     let near = text.floor_char_boundary(head_end - slack);
     let head_end = text[near..head_end].rfind('\n').map_or(head_end, |at| near + at + 1);
-    let tail_start = text.floor_char_boundary(text.len() - TEXT_LIMIT / 4);
+    let tail_start = text.floor_char_boundary(text.len() - limit / 4);
     let near = text.floor_char_boundary(tail_start + slack);
     let tail_start = text[tail_start..near].find('\n').map_or(tail_start, |at| tail_start + at + 1);
     (&text[..head_end], Some((tail_start - head_end, &text[tail_start..])))
@@ -174,14 +175,16 @@ mod tests {
 
     #[test]
     fn of_a_long_text_the_ends_are_shown_cut_at_lines() {
-        let text = "line of text\n".repeat(TEXT_LIMIT / 6);
-        let (head, rest) = ends(&text);
+        let text = "line of text\n".repeat(1_000);
+        let (head, rest) = ends(&text, 3_000);
         let (left_out, tail) = rest.unwrap();
-        assert!(head.ends_with('\n') && tail.starts_with("line") && head.len() + tail.len() < TEXT_LIMIT);
+        assert!(head.ends_with('\n') && tail.starts_with("line") && head.len() + tail.len() < 3_000);
         assert_eq!(head.len() + left_out + tail.len(), text.len());
-        let one_line = "é".repeat(TEXT_LIMIT);
-        let (head, rest) = ends(&one_line);
-        assert_eq!(head.len() + rest.unwrap().0 + rest.unwrap().1.len(), one_line.len());
-        assert_eq!(ends("short"), ("short", None));
+        for limit in [0, 1, 2, 3, 50, 1_999] {
+            let one_line = "é".repeat(1_000);
+            let (head, rest) = ends(&one_line, limit);
+            assert_eq!(head.len() + rest.unwrap().0 + rest.unwrap().1.len(), one_line.len());
+        }
+        assert_eq!(ends("short", 5), ("short", None));
     }
 }

@@ -13,7 +13,7 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 /// How large a piece of HTML may be.
-const SIZE: usize = 24 << 20;
+const SIZE: usize = 8 << 20;
 /// How deep its elements may be nested.
 const DEPTH: usize = 500;
 /// How often formatting may have to be opened again, all in all.

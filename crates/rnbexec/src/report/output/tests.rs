@@ -205,3 +205,15 @@ fn a_long_text_shows_its_ends() {
     assert!(html.len() < 3_000_000, "{}", html.len());
     expect(&html, &["in between are left out here"]);
 }
+
+#[test]
+fn texts_and_html_beyond_what_a_page_bears_are_shortened_and_said_so() {
+    let text = "0123456789\\n".repeat(150_000);
+    let stream = format!(r#"{{"output_type":"stream","name":"stdout","text":"{text}"}}"#);
+    let html = page(&vec![stream; 20].join(","));
+    assert!(html.len() < 12_000_000 && html.matches("are left out here").count() > 5, "{}", html.len());
+    let table = format!(r#"{{"text/html":"<p>{}</p>","text/plain":"beside"}}"#, "x ".repeat(2_000_000));
+    let html = page(&vec![display(&table); 5].join(","));
+    assert!(html.len() < 12_000_000, "{}", html.len());
+    expect(&html, &["would make the page too slow", "beside</pre>"]);
+}
