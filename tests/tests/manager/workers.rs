@@ -27,9 +27,9 @@ const MANAGER: &str = env!("CARGO_BIN_EXE_crashing-manager");
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Finds something once the test says so.
-const WAITS: &str =
-    "while not os.path.exists(os.path.expanduser('~/go')):\n    time.sleep(0.01)\nfind('High')";
+/// Says that it waits, and finds something once the test says so.
+const WAITS: &str = "open(os.path.expanduser('~/waits'), 'w').close()\n\
+                     while not os.path.exists(os.path.expanduser('~/go')):\n    time.sleep(0.01)\nfind('High')";
 
 /// Finds something, and notes which manager had it done.
 const SIGNS: &str =
@@ -165,6 +165,12 @@ impl Line {
         self.desk.once().await
     }
 
+    /// Waits until a notebook waits.
+    async fn wait_until_it_waits(&self) {
+        let waits = self.desk.scratch.home().join("waits");
+        until("the notebook to wait", async || waits.exists()).await;
+    }
+
     fn go(&self) {
         fs::write(self.desk.scratch.home().join("go"), "").expect("the home is writable");
     }
@@ -280,7 +286,7 @@ async fn a_lease_is_renewed_for_as_long_as_the_notebook_runs_and_the_manager_res
     }
     let mut manager = start(line.desk.process(MANAGER, "watch", &[("run.jobs", "1")]));
     let process = manager.id().expect("it runs");
-    until("the notebook to run", async || line.desk.runs().len() == 1).await;
+    line.wait_until_it_waits().await;
     let (begun, used) = (Instant::now(), processor_time(process));
     line.outlast(4).await;
     let rate = (processor_time(process) - used) / begun.elapsed().as_secs_f64();
@@ -330,7 +336,7 @@ async fn a_manager_that_lost_its_lease_stops_and_writes_nothing() {
     line.put(&names[0]).await;
     let manager = start(line.desk.process(MANAGER, "once", &[]));
     let process = manager.id().expect("it runs");
-    until("the notebook to run", async || line.desk.runs().len() == 1).await;
+    line.wait_until_it_waits().await;
     signal(process, "-STOP");
     let taken = line.next().await;
     signal(process, "-CONT");
@@ -389,7 +395,7 @@ async fn a_manager_that_is_interrupted_hands_back_what_it_was_doing() {
     let manager = line.desk.manager(&[]).await;
     let (handle, cancel) = Cancel::new();
     let working = tokio::spawn(async move { manager.once(cancel).await });
-    until("the notebook to run", async || line.desk.runs().len() == 1).await;
+    line.wait_until_it_waits().await;
     handle.raise(CancelLevel::Interrupt);
     let report = working.await.expect("it does not panic").expect("the ledger works");
     assert_eq!((report.ended.len(), report.waiting.len(), report.given_back), (0, 0, 1), "{report:?}");
