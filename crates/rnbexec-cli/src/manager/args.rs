@@ -144,7 +144,7 @@ pub(crate) struct OnceArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print what came of it as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -161,7 +161,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Incidents")]
     interval: Option<String>,
     /// Print what came of it as JSON at the end
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -171,7 +171,7 @@ pub(crate) struct LookArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -212,7 +212,7 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print what came of it as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -226,7 +226,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -259,7 +259,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print the plan as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -276,7 +276,7 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print what became of it as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -291,7 +291,7 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -311,7 +311,7 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) again: bool,
     /// Print what came of it as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     /// The least important messages to show on standard error
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
