@@ -282,7 +282,8 @@ impl Manager {
             verdict: facts.verdict.as_ref(),
             link: &place.notebook.link,
             report: self.config.publish.report.then_some(place.report.link.as_str()),
-            notebook: &facts.notebook,
+            // Its name, not where it lies on this machine.
+            notebook: facts.notebook.rsplit(['/', '\\']).next().unwrap_or_default(),
             run: key,
         });
         self.redactor().text(&text).0.into_owned()
