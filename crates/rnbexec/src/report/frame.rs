@@ -116,10 +116,12 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Remembers a document that only sets something up.
+    /// Remembers a document that only sets something up; one that would fetch a library is of no use.
     pub(super) fn set_up(&mut self, document: String) {
-        if self.scripts != Scripts::Omitted {
-            self.setups.push((Library::of_source(&document), document));
+        let contained = Library::of_source(&document);
+        let fetches = LIBRARY_HOSTS.iter().any(|host| document.contains(host));
+        if self.scripts != Scripts::Omitted && (contained.is_some() || !fetches) {
+            self.setups.push((contained, document));
         }
     }
 
@@ -195,13 +197,19 @@ fn behind_a_button(drawing: &str, library: Library, nonce: &str) -> String {
 
 /// How high a frame should be, as far as the document says it. (A frame cannot tell its page, which has no scripts to hear it.)
 fn height(document: &str) -> u32 {
-    let said = ["\"height\":", "height:"].iter().find_map(|key| {
-        let value = document.split_once(key)?.1.trim_start();
-        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-        value[..digits].parse::<u32>().ok()
-    });
+    let said = |key: &'static str| {
+        document.split(key).skip(1).take(20).filter_map(|rest| {
+            let value = rest.trim_start();
+            let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+            value[..digits].parse::<u32>().ok().filter(|height| (50..=5_000).contains(height))
+        })
+    };
+    // Bokeh gives each of the plots below each other its height, a style the height of all.
+    let below_each_other = Some(said("\"height\":").sum()).filter(|height| *height > 0);
     // Toolbars and legends come on top.
-    said.filter(|height| (50..=5_000).contains(height)).map_or(440, |height| (height + 60).clamp(180, 900))
+    below_each_other
+        .or_else(|| said("height:").next())
+        .map_or(440, |height: u32| height.saturating_add(60).clamp(180, 900))
 }
 
 /// The document of a script that comes without one.
@@ -210,6 +218,11 @@ pub(super) fn document_of(before: &str, script: &str) -> String {
     let script =
         script.replace("</script", "<\\/script").replace("</SCRIPT", "<\\/SCRIPT").replace("<!--", "<\\!--");
     format!("{before}<script>{script}</script>")
+}
+
+/// Whether the HTML draws with a library that is known.
+pub(super) fn draws(html: &str) -> bool {
+    Library::of_use(html) != Library::Other
 }
 
 /// Whether there may be a script in the HTML.
@@ -357,6 +370,7 @@ mod tests {
     #[test]
     fn a_frame_is_as_high_as_its_chart_says() {
         assert_eq!(height(r#"{"attributes":{"width":700,"height":260}}"#), 320);
+        assert_eq!(height(r#"[{"height":300},{"height":120}]"#), 480);
         assert_eq!(height("<div style=\"height: 525px; width:100%\">"), 585);
         for odd in ["", "height:", "\"height\":99999999999", "height:1px", "height:x"] {
             assert_eq!(height(odd), 440, "{odd}");
@@ -376,6 +390,8 @@ mod tests {
         let mut frames = frames(&notebook);
         let chart = "<div id=c></div><script>Plotly.newPlot('c')</script>";
         assert!(matches!(frames.draw(chart, &[], "x"), Drawn::Not(why) if why.contains("Plotly")));
+        frames.set_up("<script src=https://cdn.plot.ly/plotly.js></script>".to_owned());
+        assert!(matches!(frames.draw(chart, &[], "x"), Drawn::Not(_)));
         frames.set_up(format!("<script>plotly.js {}</script>", "x".repeat(LIBRARY_SIZE)));
         assert!(framed(frames.draw(chart, &[], "x")).1.contains("plotly.js"));
         let external = ["https://cdn/mathjax.js".to_owned()];

@@ -209,7 +209,15 @@ impl<'a> Outputs<'a> {
         out.push_str(&clean);
         let mut shown = !clean.is_empty();
         if facts.inline_scripts > 0 {
+            // What shows something without its scripts may do with the odd button that does nothing.
+            let aside = shown && !frame::draws(&source);
+            if aside {
+                out.push_str("<details class=\"more\"><summary>The same with its scripts</summary>");
+            }
             shown |= self.draw(out, &source, &facts.external_scripts, display.label);
+            if aside {
+                out.push_str("</details>");
+            }
         } else if scripted {
             note(
                 out,

@@ -114,7 +114,13 @@ fn javascript_is_not_run() {
 fn html_that_draws_itself_gets_a_frame_beside_what_needs_no_script() {
     let drawing = display(r#"{"text/html":"<p>static</p><script>draw()</script>","text/plain":"p"}"#);
     let html = page(&drawing);
-    expect(&html, &["<p>static</p>", "<iframe sandbox=\"allow-scripts\""]);
+    expect(
+        &html,
+        &[
+            "<p>static</p>",
+            "The same with its scripts</summary><div class=\"live\"><iframe sandbox=\"allow-scripts\"",
+        ],
+    );
     let html = page_with(&drawing, "{}", Scripts::Omitted);
     assert!(html.contains("left out of this report") && !html.contains("draw()"), "{html}");
 }
