@@ -211,6 +211,9 @@ fn told(folder: &Folder, passed: &Passed, cases: &[Case], begun: Instant) {
     } else {
         tracing::info!("{now} incidents triaged in {took}; the severity of {raised} was raised");
     }
+    if passed.signal.is_some() {
+        tracing::info!("Stopped: started again, the demo goes on where it was");
+    }
     let config = folder.configuration_shown();
     tracing::info!("`rnbexec manager show INCIDENT --config {config}` tells the history of one");
     tracing::info!("The page that links every report, for a browser:");

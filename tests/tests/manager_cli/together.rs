@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use rnbexec_tests::program::{Running, signal};
 use rnbexec_tests::wait_for;
 
-use super::world::{PATIENCE, World, name};
+use super::world::{PATIENCE, World, bundle, name};
 
 #[test]
 fn two_managers_at_once_share_the_work() {
@@ -109,4 +109,15 @@ fn a_watch_tells_the_service_manager_how_it_is_and_drains_when_told_to_stop() {
     assert_eq!(message, "STOPPING=1");
     manager.finish(PATIENCE).expect_code(0);
     world.0.expect_nothing_left();
+}
+
+#[test]
+fn a_watch_of_a_folder_sees_what_comes_into_it() {
+    let world = World::new(&[]);
+    let manager = Running::start(&mut world.command(&["watch", "--interval", "1s"]));
+    wait_for("the watch to begin", PATIENCE, || (!world.log().is_empty()).then_some(()));
+    world.0.write_json("incidents/1.json", &bundle(1, "one", "Low", "High"));
+    wait_for("the incident to be triaged", PATIENCE, || (world.comments(1) == 1).then_some(()));
+    manager.signal("TERM");
+    manager.finish(PATIENCE).expect_code(0);
 }

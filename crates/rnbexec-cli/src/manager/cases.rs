@@ -97,7 +97,8 @@ pub(crate) fn ended(case: &Case, now: Timestamp) -> String {
         (Step::Done, Some(Ending::Skipped)) => format!("skipped: {reason}"),
         (Step::Done, Some(Ending::Parked) | None) => "over".to_owned(),
         _ if case.state.failures > 0 => format!("again {}: {reason}", when(case.due, now)),
-        (step, _) => format!("waits for {}", step.as_str()),
+        (Step::Claim, _) => "waits for its turn".to_owned(),
+        (step, _) => format!("goes on at {}", step.as_str()),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use rnbexec_azure::sentinel::{Incident, IncidentRef, READ_ONLY};
@@ -27,9 +27,9 @@ pub struct FolderIncidents(Arc<Folder>);
 #[derive(Debug)]
 struct Folder {
     output: PathBuf,
-    bundles: Vec<Bundle>,
-    /// Positions in `bundles`, by folded name.
-    by_name: HashMap<String, usize>,
+    /// Where the bundles lie, when more may come.
+    input: Option<PathBuf>,
+    shelf: RwLock<Arc<Shelf>>,
     /// One writer at a time, as etags need.
     writing: Mutex<()>,
 }
@@ -47,13 +47,17 @@ struct Written {
 impl FolderIncidents {
     /// The incidents of these bundles, with what is written to them kept in `output`. The first of a name counts.
     pub fn new(bundles: Vec<Bundle>, output: impl Into<PathBuf>) -> Self {
-        let mut by_name = HashMap::new();
-        for (index, bundle) in bundles.iter().enumerate() {
-            if let Ok(name) = bundle.incident.name() {
-                by_name.entry(name.folded()).or_insert(index);
-            }
-        }
-        Self(Arc::new(Folder { output: output.into(), bundles, by_name, writing: Mutex::new(()) }))
+        Self::with(None, bundles, output.into())
+    }
+
+    /// The incidents of the bundles that lie in a folder, also of those that come later. Blocks.
+    pub fn at(input: &Path, output: impl Into<PathBuf>) -> Result<Self, Trouble> {
+        Ok(Self::with(Some(input.to_owned()), Self::read(input)?, output.into()))
+    }
+
+    fn with(input: Option<PathBuf>, bundles: Vec<Bundle>, output: PathBuf) -> Self {
+        let shelf = RwLock::new(Arc::new(Shelf::new(bundles)));
+        Self(Arc::new(Folder { output, input, shelf, writing: Mutex::new(()) }))
     }
 
     /// Reads all bundles of the `*.json` files in `folder`, in the order of their names; or of one file. Blocks.
@@ -87,34 +91,75 @@ impl FolderIncidents {
         Ok(bundles)
     }
 
-    /// All incidents as they are now.
+    /// All incidents as they are now, with those that came into the folder.
     pub async fn all(&self) -> Result<Vec<Incident>, Trouble> {
-        self.with(|folder| folder.bundles.iter().map(|bundle| Ok(folder.now(bundle)?.incident)).collect())
-            .await
+        self.blocking(|folder| {
+            let there = folder.look_again()?;
+            there.bundles.iter().map(|bundle| Ok(folder.now(bundle)?.incident)).collect()
+        })
+        .await
     }
 
     /// Does something with files on a thread that may block.
-    async fn with<T: Send + 'static>(&self, act: impl FnOnce(&Folder) -> T + Send + 'static) -> T {
+    async fn blocking<T: Send + 'static>(&self, act: impl FnOnce(&Folder) -> T + Send + 'static) -> T {
         let folder = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || act(&folder)).await;
         done.expect("a thread that reads and writes files does not panic and is not cancelled")
     }
 }
 
-impl Folder {
-    fn find(&self, reference: &IncidentRef) -> Option<&Bundle> {
-        match reference {
-            IncidentRef::Number(number) => {
-                self.bundles.iter().find(|bundle| bundle.incident.number() == Some(*number))
-            }
-            IncidentRef::Defender(number) => {
-                let number = number.to_string();
-                self.bundles.iter().find(|bundle| bundle.incident.provider_id() == Some(&number))
-            }
-            IncidentRef::Name(name) | IncidentRef::Arm { name, .. } => {
-                self.bundles.get(*self.by_name.get(&name.folded())?)
+/// The bundles there are.
+#[derive(Debug)]
+struct Shelf {
+    bundles: Vec<Arc<Bundle>>,
+    /// Positions in `bundles`, by folded name.
+    by_name: HashMap<String, usize>,
+}
+
+impl Shelf {
+    fn new(bundles: Vec<Bundle>) -> Self {
+        let mut by_name = HashMap::new();
+        for (index, bundle) in bundles.iter().enumerate() {
+            if let Ok(name) = bundle.incident.name() {
+                by_name.entry(name.folded()).or_insert(index);
             }
         }
+        Self { bundles: bundles.into_iter().map(Arc::new).collect(), by_name }
+    }
+
+    fn find(&self, reference: &IncidentRef) -> Option<Arc<Bundle>> {
+        let such = |fits: &dyn Fn(&Incident) -> bool| {
+            self.bundles.iter().find(|bundle| fits(&bundle.incident)).cloned()
+        };
+        match reference {
+            IncidentRef::Number(number) => such(&|incident| incident.number() == Some(*number)),
+            IncidentRef::Defender(number) => {
+                let number = number.to_string();
+                such(&|incident| incident.provider_id() == Some(&number))
+            }
+            IncidentRef::Name(name) | IncidentRef::Arm { name, .. } => {
+                self.bundles.get(*self.by_name.get(&name.folded())?).cloned()
+            }
+        }
+    }
+}
+
+impl Folder {
+    fn shelf(&self) -> Arc<Shelf> {
+        Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The bundles there are now.
+    fn look_again(&self) -> Result<Arc<Shelf>, Trouble> {
+        if let Some(input) = &self.input {
+            let there = Arc::new(Shelf::new(FolderIncidents::read(input)?));
+            *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = there;
+        }
+        Ok(self.shelf())
+    }
+
+    fn find(&self, reference: &IncidentRef) -> Option<Arc<Bundle>> {
+        self.shelf().find(reference)
     }
 
     fn file(&self, incident: &Incident) -> PathBuf {
@@ -147,7 +192,7 @@ impl Folder {
         let name = incident.name().map_err(|_unnamed| missing())?;
         let bundle = self.find(&IncidentRef::Name(name)).ok_or_else(missing)?;
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut written = self.now(bundle)?;
+        let mut written = self.now(&bundle)?;
         match write {
             Write::Comment { id, message } => {
                 let comment = json!({ "name": id.to_string(), "properties": { "message": message } });
@@ -204,8 +249,8 @@ fn store(path: &Path, written: &Written) -> io::Result<()> {
 impl Incidents for FolderIncidents {
     async fn get(&self, reference: &IncidentRef) -> Result<Option<Incident>, Trouble> {
         let reference = reference.clone();
-        self.with(move |folder| {
-            folder.find(&reference).map(|bundle| Ok(folder.now(bundle)?.incident)).transpose()
+        self.blocking(move |folder| {
+            folder.find(&reference).map(|bundle| Ok(folder.now(&bundle)?.incident)).transpose()
         })
         .await
     }
@@ -232,6 +277,6 @@ impl Incidents for FolderIncidents {
 
     async fn send(&self, incident: &Incident, write: &Write) -> Result<Sent, Trouble> {
         let (incident, write) = (incident.clone(), write.clone());
-        self.with(move |folder| folder.apply(&incident, &write)).await
+        self.blocking(move |folder| folder.apply(&incident, &write)).await
     }
 }

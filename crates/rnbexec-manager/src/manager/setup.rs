@@ -333,12 +333,14 @@ async fn sources(
     choice: SourceChoice,
     clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
 ) -> Result<(Arc<dyn IncidentSource>, Arc<dyn Incidents>), SetupError> {
-    let folder = |bundles, output: PathBuf, name: String| -> (Arc<dyn IncidentSource>, Arc<dyn Incidents>) {
-        let incidents = FolderIncidents::new(bundles, output);
-        (Arc::new(FolderSource::new(incidents.clone(), name)), Arc::new(incidents))
-    };
+    let folder =
+        |incidents: FolderIncidents, name: String| -> (Arc<dyn IncidentSource>, Arc<dyn Incidents>) {
+            (Arc::new(FolderSource::new(incidents.clone(), name)), Arc::new(incidents))
+        };
     match choice {
-        SourceChoice::Bundles(bundles, output) => return Ok(folder(bundles, output, "bundles".to_owned())),
+        SourceChoice::Bundles(bundles, output) => {
+            return Ok(folder(FolderIncidents::new(bundles, output), "bundles".to_owned()));
+        }
         SourceChoice::Recorded(bundles, output) => {
             let names =
                 bundles.iter().filter_map(|bundle| bundle.incident.name().ok()).map(IncidentRef::Name);
@@ -350,10 +352,10 @@ async fn sources(
     let (source, incidents): (Arc<dyn IncidentSource>, Arc<dyn Incidents>) = match config.source.kind {
         SourceKind::Folder => {
             let settings = config.folder()?;
-            let path = settings.path.clone();
-            let bundles = tokio::task::spawn_blocking(move || FolderIncidents::read(&path)).await;
-            let bundles = bundles.expect("reading a folder does not panic and is not cancelled")?;
-            folder(bundles, settings.output, format!("folder {}", settings.path.display()))
+            let name = format!("folder {}", settings.path.display());
+            let read = move || FolderIncidents::at(&settings.path, settings.output);
+            let incidents = tokio::task::spawn_blocking(read).await;
+            folder(incidents.expect("reading a folder does not panic and is not cancelled")?, name)
         }
         SourceKind::Sentinel => {
             let sentinel = azure.sentinel()?;
