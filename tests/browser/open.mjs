@@ -1,8 +1,8 @@
 // Opens pages in a headless browser and tells what each did.
 //
-// Reads one line of JSON from standard input: a list of visits `{url, press, read, dark, print}`. `press` presses the buttons in the page's frames
-// and waits until the frame has set `window.tried`; `read` is a list of expressions to evaluate in the page. Prints one line of
-// JSON: for each visit what came of it. Arguments: the folder with node_modules and the folder of the unpacked browser, which is made
+// Reads JSON from standard input: a list of visits `{url, press, wait, read, dark}`. `wait` waits until each of the page's frames has
+// set `window.tried`, `press` presses their buttons before; `read` is a list of expressions to evaluate in the page. Prints one line
+// of JSON: for each visit what came of it. Arguments: the folder with node_modules and the folder of the unpacked browser, which is made
 // on first use.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -38,8 +38,19 @@ const browser = await chromium.launch({
   env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":"), FONTCONFIG_PATH: fonts },
 });
 
-async function visit({ url, press, read, dark }) {
+// A frame that tries to go elsewhere ends at a page of the browser that says so. (Playwright's own waiting needs frames that are drawn.)
+async function tried(frame) {
+  const deadline = Date.now() + 120000;
+  while (!frame.url().startsWith("chrome-error:") && !(await frame.evaluate("window.tried === true").catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`what runs in ${frame.url().slice(0, 100)} does not end`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function visit({ url, press, wait, read, dark }) {
   const context = await browser.newContext({ colorScheme: dark ? "dark" : "light" });
+  // Machines that test may be busy with other things.
+  context.setDefaultTimeout(120000);
   const page = await context.newPage();
   const seen = { popups: 0, dialogs: 0, downloads: 0, left: [], refused: [], values: [], frames: [] };
   context.on("page", (other) => { if (other !== page) seen.popups += 1; });
@@ -48,21 +59,17 @@ async function visit({ url, press, read, dark }) {
   page.on("framenavigated", (frame) => { if (frame === page.mainFrame() && frame.url().split("#")[0] !== url) seen.left.push(frame.url()); });
   page.on("console", (message) => { if (message.type() === "error") seen.refused.push(message.text().slice(0, 300)); });
   await page.goto(url, { waitUntil: "load" });
-  if (press) {
-    for (const frame of page.frames().slice(1)) {
-      await frame.locator("button").press("Enter");
-      // A frame that tries to go elsewhere ends at a page of the browser that says so.
-      await Promise.race([
-        frame.waitForFunction(() => window.tried === true, null, { timeout: 60000 }),
-        frame.waitForURL(/^chrome-error:/, { timeout: 60000 }),
-      ]);
+  if (wait) {
+    for (const frame of page.mainFrame().childFrames()) {
+      if (press) await frame.locator("button").press("Enter");
+      await tried(frame);
     }
   }
   // Half a second without requests; a page that never rests has had its chance after a while.
   await page.waitForLoadState("networkidle", { timeout: 5000 }).catch(() => {});
   seen.title = await page.title();
   for (const expression of read ?? []) seen.values.push(await page.evaluate(expression));
-  for (const frame of page.frames().slice(1)) {
+  for (const frame of page.mainFrame().childFrames()) {
     // A frame that went elsewhere has nothing to say.
     seen.frames.push(await frame.evaluate("document.body ? document.body.innerText.slice(0, 500) : ''").catch((error) => String(error)));
   }

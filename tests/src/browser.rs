@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub struct Visit {
     url: String,
     press: bool,
+    wait: bool,
     dark: bool,
     read: Vec<String>,
 }
@@ -45,7 +46,13 @@ impl Visit {
     /// Presses the buttons in the page's frames, and waits until what they start has set `window.tried`.
     #[must_use]
     pub fn pressing(self) -> Self {
-        Self { press: true, ..self }
+        Self { press: true, wait: true, ..self }
+    }
+
+    /// Waits until what runs in the page's frames has set `window.tried`.
+    #[must_use]
+    pub fn waiting(self) -> Self {
+        Self { wait: true, ..self }
     }
 
     /// Comes with a preference for dark pages.
@@ -100,7 +107,9 @@ pub fn visit(visits: &[Visit]) -> Vec<Seen> {
     let modules = installed();
     let asked: Vec<Value> = visits
         .iter()
-        .map(|Visit { url, press, dark, read }| json!({"url": url, "press": press, "dark": dark, "read": read}))
+        .map(|Visit { url, press, wait, dark, read }| {
+            json!({"url": url, "press": press, "wait": wait, "dark": dark, "read": read})
+        })
         .collect();
     let answers = ask(&modules, &asked.into());
     assert_eq!(answers.len(), visits.len());

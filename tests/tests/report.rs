@@ -251,9 +251,7 @@ fn scripts_that_the_reader_starts_reach_neither_the_page_nor_the_network() {
     let scratch = Scratch::new();
     let outputs: Vec<Value> = hostile::scripts(&canary.host())
         .into_iter()
-        .map(|script| {
-            display(&json!({"text/html": format!("<div id=x>drawing</div><script>{script}</script>")}))
-        })
+        .map(|script| display(&json!({"text/html": format!("<div id=x></div><script>{script}</script>")})))
         .collect();
     // Those that try to go elsewhere end at an empty page of the browser.
     let staying = outputs.len() - hostile::LEAVING;
@@ -262,7 +260,7 @@ fn scripts_that_the_reader_starts_reach_neither_the_page_nor_the_network() {
         let html = page(&notebook, &ReportOptions { scripts, ..ReportOptions::default() });
         let path = written(&scratch, "frames.html", &html);
         let visited = Visit::file(&path).reading("window.__pwned === undefined");
-        let visited = if scripts == Scripts::OnDemand { visited.pressing() } else { visited };
+        let visited = if scripts == Scripts::OnDemand { visited.pressing() } else { visited.waiting() };
         let seen = &visit(&[visited])[0];
         seen.expect_quiet();
         assert_eq!(seen.value(0), true);
@@ -276,7 +274,7 @@ fn scripts_that_the_reader_starts_reach_neither_the_page_nor_the_network() {
 #[test]
 fn scripts_do_not_run_before_the_reader_starts_them() {
     let scratch = Scratch::new();
-    let output = display(&json!({"text/html": "<p id=p>still</p><script>p.innerText='ran'</script>"}));
+    let output = display(&json!({"text/html": "<div id=p></div><script>p.innerText='ran'</script>"}));
     let notebook = notebook_of(&[code_cell(&json!([output]))]);
     let path = written(&scratch, "waits.html", &page(&notebook, &ReportOptions::default()));
     let seen = &visit(&[Visit::file(&path)])[0];

@@ -5,6 +5,7 @@
 //! of a repeated option (and of a `--x/--no-x` pair) the last one wins, and every value may begin with a hyphen.
 
 mod attached;
+mod report;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use crate::duration::{Limit, parse_limit};
 use crate::exit;
 use crate::manager::args::{DemoArgs, ManagerCommand};
+
+pub(crate) use report::{ReportArgs, WhenScripts};
 
 use attached::split_attached_pairs;
 
@@ -57,7 +60,7 @@ enum Command {
     )]
     Inspect(Box<InspectArgs>),
     /// Make an HTML page of an executed notebook
-    #[command(after_help = REPORT_AFTER_HELP)]
+    #[command(after_help = report::AFTER_HELP)]
     Report(Box<ReportArgs>),
     /// List, install and remove kernels
     #[command(subcommand)]
@@ -311,40 +314,6 @@ pub(crate) struct InspectArgs {
     pub(crate) parameters: ParameterArgs,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// The executed notebook: a path, `-` for standard input, or a URL
-    #[arg(value_name = "NOTEBOOK_PATH")]
-    pub(crate) notebook: String,
-    /// Where the page goes: the same kinds of places [default: beside the notebook, with the extension .html]
-    #[arg(value_name = "OUTPUT_PATH")]
-    pub(crate) output: Option<String>,
-    /// The title, instead of the notebook's first heading
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) title: Option<String>,
-    /// Leave the code out
-    #[arg(long, visible_alias = "hide-source")]
-    pub(crate) no_code: bool,
-    /// When outputs that need scripts of their own may run them, walled off from the page and the network
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
-    pub(crate) scripts: WhenScripts,
-    /// The least important messages to show on standard error
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
-    pub(crate) log_level: Level,
-}
-
-/// When the scripts of outputs run in a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WhenScripts {
-    /// When the reader opens the output
-    #[default]
-    OnDemand,
-    /// When the page is opened
-    Always,
-    /// Never: they are left out
-    Never,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum KernelCommand {
     /// List the kernels that can be used here
@@ -513,8 +482,6 @@ pub(crate) fn show(error: &clap::Error) -> u8 {
 }
 
 const RUN_USAGE: &str = "rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
-const REPORT_AFTER_HELP: &str = "The page needs no Jupyter, no network and no scripts; what the notebook displays cannot \
-                                 harm its reader.";
 const PAPERMILL_USAGE: &str = "papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
 
 /// Which command line a run came from.
