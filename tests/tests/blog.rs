@@ -81,16 +81,6 @@ fn a_manager_notebook_runs_its_triage_notebook_and_does_what_it_does() {
     assert!(said.contains(&format!("{NOT_IN_THE_LOGS}: IndexError")), "{said}");
 }
 
-#[test]
-#[ignore = "needs a copy of Microsoft's notebooks: RNBEXEC_BLOG_NOTEBOOKS names the folder"]
-fn microsofts_own_manager_notebook_runs_unchanged() {
-    let theirs = std::env::var_os("RNBEXEC_BLOG_NOTEBOOKS").expect("RNBEXEC_BLOG_NOTEBOOKS names the folder");
-    let scratch = Scratch::new();
-    manages(&scratch, &Path::new(&theirs).join("AutomatedNotebooks-Manager.ipynb"));
-    let archive = String::from_utf8(scratch.read("incident_archive")).expect("ids are text");
-    assert_eq!(archive.lines().collect::<Vec<_>>(), [KNOWN_BAD, HARMLESS, NOT_IN_THE_LOGS]);
-}
-
 /// Runs a manager notebook, and looks for the one finding among the three incidents: published, commented, raised.
 fn manages(scratch: &Scratch, manager: &Path) {
     let triage = fs::read(folder().join("triage.ipynb")).expect("the triage notebook can be read");
