@@ -23,19 +23,24 @@ function unpack() {
     const done = spawnSync("tar", ["-x", "-C", home], { input: inflate(archive) });
     if (done.status !== 0) throw new Error(`cannot unpack ${archive}: ${done.stderr}`);
   }
+  // The package's own configuration of fonts names folders of Lambda's; a browser without fonts shows no text, and crashes.
+  const [fonts, cache] = ["fonts", "fonts-cache"].map((folder) => path.join(home, folder));
+  fs.writeFileSync(
+    path.join(home, "fonts.conf"),
+    `<?xml version="1.0"?>\n<fontconfig><dir>${fonts}</dir><cachedir>${cache}</cachedir></fontconfig>\n`,
+  );
   fs.writeFileSync(path.join(home, "chromium.part"), inflate("chromium.br"), { mode: 0o755 });
   fs.renameSync(path.join(home, "chromium.part"), path.join(home, "chromium"));
 }
 
 if (!fs.existsSync(path.join(home, "chromium"))) unpack();
 const libraries = [path.join(home, "lib"), path.join(home, "al2023/lib")].filter((folder) => fs.existsSync(folder));
-const fonts = [path.join(home, "fonts"), home].find((folder) => fs.existsSync(path.join(folder, "fonts.conf")));
 const browser = await chromium.launch({
   executablePath: path.join(home, "chromium"),
   // Root has no sandbox of Chromium's own; the sandbox of frames, which is what is tested, is another matter.
   chromiumSandbox: false,
   args: ["--no-zygote", "--disable-gpu"],
-  env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":"), FONTCONFIG_PATH: fonts },
+  env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":"), FONTCONFIG_PATH: home },
 });
 
 // A frame that tries to go elsewhere ends at a page of the browser that says so. (Playwright's own waiting needs frames that are drawn.)

@@ -21,7 +21,7 @@ use crate::program::Running;
 
 const PACKAGES: &str = include_str!("../browser/package-lock.json");
 /// Raised when the layout changes though the locked files do not.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const COMPLETE: &str = "complete";
 
 /// How long the browser may take for all it is asked, on a machine that is busy with other things.
