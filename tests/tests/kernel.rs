@@ -1,5 +1,9 @@
 //! The kernel library against real kernels: ipykernel, bash, Deno, and the one whose language is faults.
 
+mod kernel {
+    mod pool;
+}
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

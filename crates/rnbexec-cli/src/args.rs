@@ -270,6 +270,10 @@ pub(crate) struct MoreArgs {
     /// A variable for the kernel's process
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Kernel", allow_hyphen_values = true)]
     pub(crate) set_env: Vec<String>,
+    /// Fork the kernel from a Python that has imported what the kernelspec's preload list and the notebook's first cells
+    /// name: with --retries, each attempt after the first begins at once
+    #[arg(long, help_heading = "Kernel")]
+    pub(crate) fork_server: bool,
     /// How long the whole run may take: 90, 90s, 5m, 1h; 0 is for ever
     #[arg(long, value_name = "DURATION", value_parser = parse_limit, help_heading = "Running")]
     #[arg(allow_hyphen_values = true)]

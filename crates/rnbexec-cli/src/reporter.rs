@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rnbexec::{CancelHandle, CancelLevel, RunEvent};
+use rnbexec_kernel::Origin;
 
 use crate::args::Level;
 use crate::console::Console;
@@ -65,8 +66,12 @@ impl Reporter {
                 tracing::info!("Executing notebook with kernel: {name}");
                 self.progress.start(total_cells);
             }
-            RunEvent::KernelReady { after } => {
-                tracing::debug!("the kernel is ready after {}", seconds(after));
+            RunEvent::KernelReady { after, origin } => {
+                let how = match origin {
+                    Origin::Started => "started",
+                    Origin::Forked => "forked",
+                };
+                tracing::debug!("the kernel was {how} and is ready after {}", seconds(after));
             }
             RunEvent::CellStarted { index, source, .. } => {
                 if self.log_output {

@@ -1,7 +1,10 @@
 //! `rnbexec run`, and papermill's command line: from flags to an exit code.
 
+use std::sync::Arc;
+
 use rnbexec::store::Location;
 use rnbexec::{Outcome, RunEvent, RunReport, Services, run_notebook};
+use rnbexec_kernel::{KernelPool, PoolOptions};
 
 use crate::args::{self, Front, MoreArgs, PapermillArgs};
 use crate::console::{self, Console};
@@ -56,7 +59,11 @@ enum End {
 async fn attempt(settings: Settings, console: &Console, told: &mut Told) -> Result<End, Failure> {
     let (mut supervisor, cancel) =
         Supervisor::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?;
-    let services = Services::from_process();
+    let mut services = Services::from_process();
+    if settings.fork_server {
+        let pool = KernelPool::new(PoolOptions { fork: true, spares: 0 });
+        services.kernel_pool = Some(Arc::new(pool));
+    }
     let gathered = parameters::gather(&settings.parameters, &settings.inject, &services.stores);
     let parameters = match supervisor.abandonable(gathered).await {
         Ok(parameters) => parameters?,

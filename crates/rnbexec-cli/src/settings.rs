@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) parameters: ParameterArgs,
     pub(crate) inject: InjectedPaths,
     pub(crate) show: Shown,
+    /// Kernels are forked rather than started, where that can be had.
+    pub(crate) fork_server: bool,
     request: Request,
 }
 
@@ -198,7 +200,7 @@ impl Settings {
             stdout_file: out.stdout_file,
             stderr_file: out.stderr_file,
         };
-        Ok(Self { places, parameters, inject, show, request })
+        Ok(Self { places, parameters, inject, show, fork_server: more.fork_server, request })
     }
 
     /// One name cannot be both a parameter and a secret: the secret would be saved, or would not count.

@@ -165,6 +165,15 @@ fn last_words(tail: &str) -> String {
     if tail.is_empty() { String::new() } else { format!("; its last words on stderr:\n{tail}") }
 }
 
+/// How a kernel's process came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// By its kernelspec's command.
+    Started,
+    /// By a fork of a process that had imported what it needs (see [`KernelPool`](crate::KernelPool)).
+    Forked,
+}
+
 /// How much patience a shutdown has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownPolicy {
@@ -210,6 +219,7 @@ pub struct Kernel {
     death: Option<KernelDeath>,
     info: Bytes,
     pid: u32,
+    origin: Origin,
     thread: KernelThread,
 }
 
@@ -260,7 +270,10 @@ impl Kernel {
     /// # Errors
     /// See [`LaunchError`]. Nothing is left behind.
     pub async fn launch(spec: &Kernelspec, options: LaunchOptions) -> Result<Self, LaunchError> {
-        let plan = Plan { spec: spec.clone(), options };
+        Self::launch_planned(Plan { spec: spec.clone(), options, forks: None }).await
+    }
+
+    pub(crate) async fn launch_planned(plan: Plan) -> Result<Self, LaunchError> {
         let (commands, commands_rx) = mpsc::unbounded_channel();
         let (started, started_rx) = oneshot::channel();
         let handle = std::thread::Builder::new()
@@ -279,6 +292,7 @@ impl Kernel {
             death: None,
             info: started.info,
             pid: started.pid,
+            origin: started.origin,
             thread,
         })
     }
@@ -291,6 +305,16 @@ impl Kernel {
     /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How its process came to be.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it has ended, as far as is known without waiting.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.handle.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Has the kernel run code. The request is sent at once; what comes of it, [`Execution::next`] tells.

@@ -28,23 +28,15 @@ def main():
 
     app = None
     if module in ("ipykernel_launcher", "ipykernel"):
-        import importlib.util
-
         # As the stock launcher does, so that no module of the notebook's folder takes the place of one of the kernel's;
         # ipykernel itself puts it back for the cells.
         if sys.path and sys.path[0] == os.getcwd():
             del sys.path[0]
-        stock = importlib.util.find_spec("ipykernel_launcher")
-        if stock is None or stock.origin is None:
-            python = sys.executable
-            sys.exit("%s has no ipykernel; install it with: %s -m pip install ipykernel" % (python, python))
-        app = without_debugger(lift_limit)
+        app = ipykernel()
         if app is not None:
             # What notebooks see as sys.argv[0].
-            sys.argv[0] = stock.origin
+            sys.argv[0] = stock_launcher()
             leave_traceback()
-            pass_over_zombies()
-            finish_what_was_scheduled()
             app.launch_new_instance()
     else:
         lift_limit()
@@ -53,6 +45,26 @@ def main():
         import runpy
 
         runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def stock_launcher():
+    import importlib.util
+
+    stock = importlib.util.find_spec("ipykernel_launcher")
+    if stock is None or stock.origin is None:
+        python = sys.executable
+        sys.exit("%s has no ipykernel; install it with: %s -m pip install ipykernel" % (python, python))
+    return stock.origin
+
+
+def ipykernel():
+    """Imports ipykernel with all that is said above; None if that cannot be done."""
+    stock_launcher()
+    app = without_debugger(lift_limit)
+    if app is not None:
+        pass_over_zombies()
+        finish_what_was_scheduled()
+    return app
 
 
 def lift_limit():
@@ -139,4 +151,5 @@ def finish_what_was_scheduled():
     IOPubThread.stop = stop_and_finish
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jupyter_protocol::connection_info::Transport;
 
@@ -22,6 +22,42 @@ pub enum Launcher {
 }
 
 const SCRIPT: &str = include_str!("launcher.py");
+
+const FORK_SERVER: &str = include_str!("fork_server.py");
+
+/// How the fork server for a kernel is started, where the kernel's own command would be `PROGRAM [OPTIONS] -m ipykernel…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForkCommand {
+    pub(crate) program: OsString,
+    pub(crate) options: Vec<OsString>,
+}
+
+impl ForkCommand {
+    /// What speaks for itself in a kernel's command line, and the arguments that a forked kernel gets.
+    pub(crate) fn of(spec: &Kernelspec, command: &[OsString]) -> Option<(Self, Vec<String>)> {
+        let (position, module) = python_module(&spec.argv)?;
+        // Whatever else starts a Python need not pass our socket on.
+        let is_python = Path::new(spec.argv.first()?).file_name()?.to_str()?.starts_with("python");
+        if !(is_python && is_ipykernel_module(module)) {
+            return None;
+        }
+        let arguments =
+            command.get(position + 2..)?.iter().map(|argument| argument.to_str().map(str::to_owned));
+        let (program, options) = command.get(..position)?.split_first()?;
+        Some((
+            Self { program: program.clone(), options: options.to_vec() },
+            arguments.collect::<Option<_>>()?,
+        ))
+    }
+}
+
+/// Writes the script of fork servers into `directory`.
+pub(crate) fn write_fork_server(directory: &Path) -> io::Result<PathBuf> {
+    std::fs::write(directory.join("launcher.py"), SCRIPT)?;
+    let script = directory.join("fork_server.py");
+    std::fs::write(&script, FORK_SERVER)?;
+    Ok(script)
+}
 
 fn is_ipykernel_module(module: &str) -> bool {
     ["ipykernel_launcher", "ipykernel"].contains(&module)
@@ -62,6 +98,12 @@ pub(crate) fn make_lossless(
 pub(crate) fn history_argument(spec: &Kernelspec, extra: &[String]) -> Option<String> {
     let said = spec.argv.iter().chain(extra).any(|argument| argument.starts_with("--HistoryManager."));
     (is_ipykernel(spec) && !said).then(|| "--HistoryManager.hist_file=:memory:".to_owned())
+}
+
+/// The modules that a kernelspec names to be imported before its kernels are forked (`metadata.rnbexec.preload`).
+pub(crate) fn preload(spec: &Kernelspec) -> Vec<String> {
+    let named = spec.metadata.pointer("/rnbexec/preload").and_then(serde_json::Value::as_array);
+    named.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// The transports to try, in this order. A kernelspec may say `metadata.rnbexec.transport`; kernels known to speak

@@ -16,10 +16,12 @@
 mod connection;
 mod death;
 mod execution;
+mod fork_server;
 mod kernel;
 mod kernelspec;
 mod launcher;
 mod links;
+mod pool;
 mod process;
 pub mod provision;
 mod search;
@@ -30,9 +32,10 @@ mod zmq;
 
 pub use death::{DeathCause, KernelDeath};
 pub use execution::{ExecuteRequest, Execution, ExecutionEnd, KernelEvent};
-pub use kernel::{Exit, ExitManner, Kernel, LaunchError, LaunchOptions, ShutdownPolicy};
+pub use kernel::{Exit, ExitManner, Kernel, LaunchError, LaunchOptions, Origin, ShutdownPolicy};
 pub use kernelspec::{InterruptMode, Kernelspec};
 pub use launcher::Launcher;
+pub use pool::{KernelPool, PoolOptions};
 pub use process::{OutputSink, OutputStream};
 pub use search::{Catalog, KernelspecError, KnownKernels, SearchContext, catalog, find, list, search_path};
 pub use wire::{Header, Message, WireError};

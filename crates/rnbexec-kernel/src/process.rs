@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use crate::death::{DeathCause, KernelDeath};
+use crate::fork_server::Forked;
 
 #[cfg(target_os = "linux")]
 #[path = "process/linux.rs"]
@@ -32,6 +33,8 @@ mod group;
 #[path = "process/windows.rs"]
 mod group;
 
+#[cfg(target_os = "linux")]
+pub(crate) use group::isolate;
 pub(crate) use system::DirectoryWatch;
 
 /// How much of the end of stderr is kept to explain a death.
@@ -69,7 +72,7 @@ pub(crate) enum Signal {
 }
 
 /// A variable in the environment of a kernel and of all it starts, by which they are found wherever they went.
-const MARK: &str = "RNBEXEC_KERNEL";
+pub(crate) const MARK: &str = "RNBEXEC_KERNEL";
 
 /// What to start.
 pub(crate) struct ProcessSpec {
@@ -79,9 +82,43 @@ pub(crate) struct ProcessSpec {
     pub(crate) sink: Option<OutputSink>,
 }
 
+/// Kills every process that bears a mark.
+#[cfg(target_os = "linux")]
+pub(crate) fn kill_marked(mark: &str) {
+    system::kill_marked(MARK, mark);
+}
+
+/// A mark for a process that is about to be made.
+pub(crate) fn fresh_mark() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// The process itself: a child of ours or, where kernels are forked, of a fork server.
+enum Leader {
+    Spawned(Child),
+    Forked(Forked),
+}
+
+impl Leader {
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Spawned(child) => child.wait().await,
+            Self::Forked(forked) => forked.wait().await,
+        }
+    }
+
+    fn kill(&mut self) -> io::Result<()> {
+        match self {
+            Self::Spawned(child) => child.start_kill(),
+            // It leads its group since before we heard of it, and that has been signalled.
+            Self::Forked(_) => Ok(()),
+        }
+    }
+}
+
 /// A running (or ended) kernel process.
 pub(crate) struct Process {
-    child: Child,
+    leader: Leader,
     pid: u32,
     /// What the variable [`MARK`] says in this process and in all it starts.
     mark: String,
@@ -100,7 +137,7 @@ impl Process {
     /// made it.
     pub(crate) fn spawn(spec: &ProcessSpec) -> io::Result<Self> {
         let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mark = uuid::Uuid::new_v4().simple().to_string();
+        let mark = fresh_mark();
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -118,17 +155,39 @@ impl Process {
         let oom = system::OomWatch::begin();
         let mut child = command.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let outputs = (child.stdout.take(), child.stderr.take());
+        Ok(Self::watch(Leader::Spawned(child), pid, mark, oom, outputs, spec.sink.clone()))
+    }
+
+    /// Watches over a process that a fork server made, with `mark` in its environment.
+    pub(crate) fn adopt(mut forked: Forked, mark: String, sink: Option<OutputSink>) -> Self {
+        let pid = forked.pid();
+        let outputs =
+            forked.outputs().map(|[stdout, stderr]| (Some(stdout), Some(stderr))).unwrap_or_default();
+        Self::watch(Leader::Forked(forked), pid, mark, system::OomWatch::begin(), outputs, sink)
+    }
+
+    fn watch(
+        leader: Leader,
+        pid: u32,
+        mark: String,
+        oom: system::OomWatch,
+        (stdout, stderr): (
+            Option<impl AsyncRead + Unpin + Send + 'static>,
+            Option<impl AsyncRead + Unpin + Send + 'static>,
+        ),
+        sink: Option<OutputSink>,
+    ) -> Self {
         let (tail, progress) = (Arc::default(), Arc::default());
         let mut output = JoinSet::new();
-        let reader =
-            Reader { sink: spec.sink.clone(), tail: Arc::clone(&tail), progress: Arc::clone(&progress) };
-        if let Some(stdout) = child.stdout.take() {
+        let reader = Reader { sink, tail: Arc::clone(&tail), progress: Arc::clone(&progress) };
+        if let Some(stdout) = stdout {
             output.spawn(reader.clone().read(OutputStream::Stdout, stdout));
         }
-        if let Some(stderr) = child.stderr.take() {
+        if let Some(stderr) = stderr {
             output.spawn(reader.read(OutputStream::Stderr, stderr));
         }
-        Ok(Self { child, pid, mark, status: None, killed_by_us: false, oom, output, tail, progress })
+        Self { leader, pid, mark, status: None, killed_by_us: false, oom, output, tail, progress }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -141,13 +200,13 @@ impl Process {
         if let Some(status) = self.status {
             return status;
         }
-        let status = self.child.wait().await.unwrap_or_else(|error| {
+        let status = self.leader.wait().await.unwrap_or_else(|error| {
             // Only if someone else reaps our children; the process is gone all the same.
             tracing::warn!(pid = self.pid, %error, "cannot learn how the kernel ended");
             ExitStatus::default()
         });
         self.status = Some(status);
-        // Reaped this instant: the id of the group cannot have been given to another one yet.
+        // Reaped this instant, or not yet if it was forked: the id of the group cannot have been given to another one.
         group::signal(self.pid, Signal::Kill);
         system::kill_marked(MARK, &self.mark);
         status
@@ -159,7 +218,7 @@ impl Process {
             self.killed_by_us |= signal == Signal::Kill;
             group::signal(self.pid, signal);
             if signal == Signal::Kill
-                && let Err(error) = self.child.start_kill()
+                && let Err(error) = self.leader.kill()
             {
                 tracing::debug!(pid = self.pid, %error, "the kernel is gone already");
             }

@@ -15,11 +15,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::connection::{Channel, Connection, PrivateDir};
-use crate::kernel::{LaunchError, LaunchOptions};
+use crate::fork_server::{Birth, ForkServers, Seed};
+use crate::kernel::{LaunchError, LaunchOptions, Origin};
 use crate::kernelspec::Kernelspec;
-use crate::launcher::{self, Launcher};
+use crate::launcher::{self, ForkCommand, Launcher};
 use crate::links::{Links, Received};
-use crate::process::{DirectoryWatch, LOOK_AGAIN, Process, ProcessSpec};
+use crate::process::{self, DirectoryWatch, LOOK_AGAIN, Process, ProcessSpec};
 use crate::wire::{self, Session};
 use crate::zmq::{self, SocketType, ZmqError};
 
@@ -42,6 +43,16 @@ const FOREVER: Duration = Duration::from_hours(24 * 365 * 30);
 pub(crate) struct Plan {
     pub(crate) spec: Kernelspec,
     pub(crate) options: LaunchOptions,
+    /// Where it may be forked instead of started.
+    pub(crate) forks: Option<Forks>,
+}
+
+/// Where kernels are forked, and what is imported before.
+#[derive(Clone)]
+pub(crate) struct Forks {
+    pub(crate) servers: ForkServers,
+    /// Modules that the cells import.
+    pub(crate) imports: Vec<String>,
 }
 
 /// A kernel that is ready, for whoever uses it.
@@ -50,6 +61,7 @@ pub(crate) struct Started {
     pub(crate) received: mpsc::UnboundedReceiver<Received>,
     pub(crate) info: Bytes,
     pub(crate) pid: u32,
+    pub(crate) origin: Origin,
 }
 
 /// Where the outcome is awaited.
@@ -115,13 +127,16 @@ async fn attempt(
     until: Instant,
     started: &mut Starting,
 ) -> Result<(Running, Started), Failure> {
-    let Plan { spec, options } = plan;
+    let Plan { spec, options, .. } = plan;
     let no_place = |source| Failure::Error(LaunchError::PrivateDirectory { source });
     let directory =
         PrivateDir::create(options.runtime_dir.as_deref(), &options.base_env).map_err(no_place)?;
     let connection = Connection::create(directory.path(), transport.clone(), &spec.name).map_err(no_place)?;
     let watch = DirectoryWatch::new(directory.path());
-    let mut process = start_process(plan, &connection, &directory)?;
+    let (mut process, origin) = tokio::select! {
+        made = make_process(plan, &connection, &directory, until) => made?,
+        () = started.closed() => return Err(Failure::GivenUp),
+    };
     let session = Session::new(&connection.info.key);
     let (received, mut received_rx) = mpsc::unbounded_channel();
 
@@ -145,7 +160,8 @@ async fn attempt(
     };
     match outcome {
         Ok((links, info)) => {
-            let ready = Started { session: session.clone(), received: received_rx, info, pid: process.pid() };
+            let ready =
+                Started { session: session.clone(), received: received_rx, info, pid: process.pid(), origin };
             Ok((Running { process, links, session, received, directory }, ready))
         }
         Err(error) => {
@@ -161,15 +177,67 @@ async fn attempt(
     }
 }
 
-fn start_process(plan: &Plan, connection: &Connection, directory: &PrivateDir) -> Result<Process, Failure> {
-    let Plan { spec, options } = plan;
+/// Forks the kernel's process where that is wanted and can be had; starts it otherwise.
+async fn make_process(
+    plan: &Plan,
+    connection: &Connection,
+    directory: &PrivateDir,
+    until: Instant,
+) -> Result<(Process, Origin), Failure> {
+    let Plan { spec, options, forks } = plan;
     if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
         return Err(Failure::Error(LaunchError::WorkingDirectory { path: cwd.clone() }));
     }
     let env = environment(spec, options);
     let mut extra = options.extra_arguments.clone();
     extra.extend(launcher::history_argument(spec, &extra));
-    let mut command = spec.command(&connection.file, &extra, &env);
+    let command = spec.command(&connection.file, &extra, &env);
+    if let Some(forks) = forks.as_ref().filter(|_| options.launcher == Launcher::Lossless)
+        && let Some(process) = fork_process(plan, forks, &command, &env, until).await
+    {
+        return Ok((process, Origin::Forked));
+    }
+    Ok((start_process(plan, command, env, directory)?, Origin::Started))
+}
+
+/// `None` where it cannot be forked: why is nobody's concern but a developer's, as it is then started.
+async fn fork_process(
+    plan: &Plan,
+    forks: &Forks,
+    command: &[OsString],
+    env: &HashMap<OsString, OsString>,
+    until: Instant,
+) -> Option<Process> {
+    let Plan { spec, options, .. } = plan;
+    let (server, arguments) = ForkCommand::of(spec, command)?;
+    let seed = Seed {
+        command: server,
+        environment: env.clone(),
+        preload: launcher::preload(spec),
+        imports: forks.imports.clone(),
+        runtime_dir: options.runtime_dir.clone(),
+    };
+    let mark = process::fresh_mark();
+    let variables = vec![(process::MARK.to_owned(), mark.clone())];
+    let birth = Birth { arguments, cwd: options.cwd.clone(), variables };
+    // A server that does not come up leaves time for a plain start.
+    let patience = until.saturating_duration_since(Instant::now()) / 2;
+    match forks.servers.fork(&seed, &birth, patience).await {
+        Ok(forked) => Some(Process::adopt(forked, mark, options.on_output.clone())),
+        Err(error) => {
+            tracing::debug!(kernel = spec.name, %error, "not forked, starting it plainly");
+            None
+        }
+    }
+}
+
+fn start_process(
+    plan: &Plan,
+    mut command: Vec<OsString>,
+    env: HashMap<OsString, OsString>,
+    directory: &PrivateDir,
+) -> Result<Process, Failure> {
+    let Plan { spec, options, .. } = plan;
     if options.launcher == Launcher::Lossless {
         launcher::make_lossless(&mut command, spec, directory.path())
             .map_err(|source| Failure::Error(LaunchError::PrivateDirectory { source }))?;

@@ -251,6 +251,9 @@ impl<'a> Pass<'a> {
             let delivery = kept.end().await;
             self.manager.release(&delivery, Duration::ZERO).await;
         }
+        if let Some(pool) = &self.manager.services.kernel_pool {
+            pool.close().await;
+        }
         worked.map(|()| self.report)
     }
 
@@ -436,8 +439,10 @@ impl<'a> Pass<'a> {
         let claimable = self.manager.ledger.claimable(self.manager.now(), &delivered).await?;
         let mut taken: Vec<RunKey> = delivered;
         taken.retain(|key| !claimable.iter().any(|case| case.key == *key));
+        let mut more = false;
         for case in claimable {
             if self.running.len() >= jobs {
+                more = true;
                 break;
             }
             let running = self.routes.values().filter(|route| **route == case.facts.route).count();
@@ -457,6 +462,9 @@ impl<'a> Pass<'a> {
                 let drove = drive(&manager, case, kept, [cancel, stopped]).await;
                 Ended { key, drove }
             });
+        }
+        if let Some(pool) = &self.manager.services.kernel_pool {
+            pool.expect_more(more);
         }
         // Another manager of this machine works on these incidents: their messages take no room here.
         for key in taken {

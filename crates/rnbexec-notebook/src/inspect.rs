@@ -7,6 +7,7 @@
 //! as papermill does.
 
 mod annotation;
+mod imports;
 mod literal;
 mod python;
 mod schema;
@@ -16,6 +17,7 @@ use crate::notebook::{Cell, Notebook};
 use crate::parameters::Parameters;
 use crate::translate::translator_for;
 
+pub use imports::leading_imports;
 pub(crate) use python::parameters as python_parameters;
 
 /// The tag of the cell that defines the parameters.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rnbexec_kernel::Origin;
 use rnbexec_notebook::CellStatus;
 
 /// One thing that happened. Secrets are redacted; everything else in it is the notebook's own, hostile text.
@@ -23,6 +24,8 @@ pub enum RunEvent<'a> {
     KernelReady {
         /// From the start of its process.
         after: Duration,
+        /// Whether its process was started or forked.
+        origin: Origin,
     },
     /// A cell is about to run, or to be passed over.
     CellStarted {

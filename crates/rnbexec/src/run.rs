@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rnbexec_kernel::{Kernel, Kernelspec, LaunchError, LaunchOptions, Launcher, ShutdownPolicy};
 use rnbexec_notebook::Notebook;
+use rnbexec_notebook::inspect;
 use rnbexec_notebook::papermill::{self, CellStatus};
 use tokio::sync::mpsc;
 
@@ -212,11 +213,11 @@ enum Launched {
 
 async fn launch(
     kernelspec: &Kernelspec,
+    imports: &[String],
     request: &RunRequest,
     services: &Services,
     kernel_lines: mpsc::Sender<String>,
-    deadline: Option<tokio::time::Instant>,
-    mut cancel: Cancel,
+    (deadline, mut cancel): (Option<tokio::time::Instant>, Cancel),
 ) -> Result<Kernel, Launched> {
     let options = LaunchOptions {
         cwd: request.kernel.cwd.clone(),
@@ -235,8 +236,14 @@ async fn launch(
             }
         })),
     };
+    let launched = async {
+        match &services.kernel_pool {
+            Some(pool) => pool.launch(kernelspec, options, imports).await,
+            None => Kernel::launch(kernelspec, options).await,
+        }
+    };
     tokio::select! {
-        launched = Kernel::launch(kernelspec, options) => launched.map_err(Launched::Failed),
+        launched = launched => launched.map_err(Launched::Failed),
         // Dropping the launch kills what was started.
         () = at(deadline) => Err(Launched::Stopped(run_timed_out(request))),
         () = cancel.reached(CancelLevel::Interrupt) => Err(Launched::Stopped(Outcome::Interrupted { cell: None })),
@@ -293,7 +300,12 @@ impl Run<'_> {
         };
         let begun = std::time::Instant::now();
         let cancel = self.cancel.clone();
-        let launching = launch(kernelspec, self.request, self.services, kernel_lines, self.deadline, cancel);
+        let imports = match self.services.kernel_pool {
+            Some(_) => inspect::leading_imports(&self.notebook),
+            None => Vec::new(),
+        };
+        let limits = (self.deadline, cancel);
+        let launching = launch(kernelspec, &imports, self.request, self.services, kernel_lines, limits);
         let (launched, saved) = tokio::join!(launching, save(at_once));
         let saved = match saved {
             Ok(()) if launched.is_ok() => save(self.saves_now && !at_once).await,
@@ -302,8 +314,9 @@ impl Run<'_> {
         match saved {
             Ok(()) => {
                 self.first_saved = at_once || (self.saves_now && launched.is_ok());
-                if launched.is_ok() {
-                    (self.on_event)(RunEvent::KernelReady { after: begun.elapsed() });
+                if let Ok(kernel) = &launched {
+                    let (after, origin) = (begun.elapsed(), kernel.origin());
+                    (self.on_event)(RunEvent::KernelReady { after, origin });
                 }
                 Ok(launched)
             }

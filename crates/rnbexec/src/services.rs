@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rnbexec_kernel::SearchContext;
 use rnbexec_kernel::provision::ProvisionContext;
+use rnbexec_kernel::{KernelPool, SearchContext};
 
 use crate::store::{Environment, Stores};
 
@@ -21,6 +21,8 @@ pub struct Services {
     pub kernels: SearchContext,
     /// Where private kernel environments are kept and how they are made.
     pub environments: ProvisionContext,
+    /// Where kernels come from in a program that runs many notebooks: forked, and prepared ahead. `None` starts each anew.
+    pub kernel_pool: Option<Arc<KernelPool>>,
     /// The variables a kernel inherits.
     pub variables: HashMap<OsString, OsString>,
     /// Where kernels keep their sockets, in a private folder each; `None` is the system's temporary folder.
@@ -52,6 +54,7 @@ impl Services {
                 time_limit: Duration::from_mins(30),
             },
             kernels: SearchContext { vars: variables.clone(), home, prefixes: Vec::new() },
+            kernel_pool: None,
             variables,
             runtime_dir: None,
             rescue_dir: std::env::temp_dir(),

@@ -12,7 +12,7 @@ use crate::death::DeathCause;
 /// Gives the child a session and thereby a process group of its own: signals of ours reach all it starts, and Ctrl-C
 /// in the terminal does not reach it (we decide when a kernel is interrupted). On Linux it also dies with us.
 #[expect(unsafe_code, reason = "the only way to run something between fork and exec")]
-pub(super) fn isolate(command: &mut Command) {
+pub(crate) fn isolate(command: &mut Command) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe things may happen: the closure makes system calls (setsid,
     // prctl, getppid), builds errors from plain numbers, allocates nothing and takes no lock.

@@ -24,6 +24,8 @@ pub struct Run {
     pub environment: EnvironmentRequest,
     /// How many notebooks run at the same time, at least one.
     pub jobs: usize,
+    /// Whether kernels are forked from a process that has imported what they need, where that can be had.
+    pub fork_server: bool,
     /// How long one notebook may run.
     pub timeout: Option<Duration>,
     /// How long one cell may run.
@@ -97,6 +99,7 @@ pub(super) fn run(section: &Section<'_>) -> Run {
         kernel: kernel(section),
         environment: environment(section).unwrap_or_default(),
         jobs: usize::try_from(jobs).unwrap_or(usize::MAX),
+        fork_server: section.boolean("fork_server").unwrap_or(true),
         timeout,
         cell_timeout,
         bundle: bundle(section).unwrap_or(Bundle::Auto),

@@ -18,6 +18,7 @@ use rnbexec_azure::queue::Queue;
 use rnbexec_azure::sentinel::{IncidentRef, Sentinel};
 use rnbexec_azure::storage::{Service, StorageClient, StorageSettings};
 use rnbexec_azure::{AzureError, Http, HttpSettings, Secret};
+use rnbexec_kernel::{KernelPool, PoolOptions};
 
 use super::{Manager, Redaction};
 use crate::bundle::Bundle;
@@ -284,7 +285,12 @@ impl Setup {
     /// Makes the manager. What it needs from the beginning is fetched: secrets that the configuration names, the file share
     /// of the Azure ML workspace.
     pub async fn manager(self) -> Result<Manager, SetupError> {
-        let Self { config, services, variables, source, again, listener } = self;
+        let Self { config, mut services, variables, source, again, listener } = self;
+        if config.run.fork_server {
+            // A kernel cannot be prepared for a folder that is not there yet.
+            let spares = usize::from(config.run.working_folder.is_some());
+            services.kernel_pool = Some(Arc::new(KernelPool::new(PoolOptions { fork: true, spares })));
+        }
         let azure = Azure::new(&config, &variables)?;
         let ledger = Ledger::open(&config.state.folder)?;
         let offline = matches!(source, SourceChoice::Bundles(..)) || config.source.kind == SourceKind::Folder;

@@ -1,0 +1,134 @@
+//! Fork servers: processes that have imported what kernels need and fork one in milliseconds, where starting it takes a Python
+//! hundreds.
+//!
+//! A server serves kernels that would be started by the same command in the same environment with the same modules to import;
+//! everything else a kernel has of its own. Where a fork cannot be had — the kernel is not ipykernel, the system is not Linux, the server
+//! cannot start, a preloaded file has changed, the working directory hides a preloaded module — the caller starts the kernel
+//! plainly instead. The rules of what may be imported before a fork stand in `fork_server.py`.
+//!
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::launcher::ForkCommand;
+
+#[cfg(target_os = "linux")]
+#[path = "fork_server/linux.rs"]
+mod server;
+#[cfg(not(target_os = "linux"))]
+#[path = "fork_server/portable.rs"]
+mod server;
+
+pub(crate) use server::Forked;
+use server::Server;
+
+/// How many servers are kept ready for kernels of different kinds.
+const MOST_SERVERS: usize = 4;
+
+/// What must be the same for two kernels to come from one server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seed {
+    pub(crate) command: ForkCommand,
+    pub(crate) environment: HashMap<OsString, OsString>,
+    /// Modules that the kernelspec names.
+    pub(crate) preload: Vec<String>,
+    /// Modules that the notebook's cells import.
+    pub(crate) imports: Vec<String>,
+    /// Where the server keeps its script.
+    pub(crate) runtime_dir: Option<PathBuf>,
+}
+
+/// What a kernel has of its own.
+pub(crate) struct Birth {
+    /// The arguments after the module's name.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+/// The servers of a program. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct ForkServers {
+    slots: Arc<Mutex<Vec<Slot>>>,
+}
+
+/// A server, or that there cannot be one. The last used is the last of them.
+struct Slot {
+    seed: Seed,
+    server: Option<Arc<Server>>,
+}
+
+/// Why a kernel was not forked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotForked {
+    #[error("there is no fork server for it")]
+    NoServer,
+    #[error("{file} has changed since it was imported")]
+    Stale { file: String },
+    #[error("{reason}")]
+    Refused { reason: String },
+    #[error("cannot talk to the fork server")]
+    Io(#[from] io::Error),
+}
+
+impl ForkServers {
+    /// Forks a kernel's process. A server is started first if there is none, in at most `patience`.
+    pub(crate) async fn fork(
+        &self,
+        seed: &Seed,
+        birth: &Birth,
+        patience: Duration,
+    ) -> Result<Forked, NotForked> {
+        let server = self.server(seed, patience).await.ok_or(NotForked::NoServer)?;
+        let forked = server.fork(birth).await;
+        if let Err(NotForked::Stale { .. } | NotForked::Io(_)) = &forked {
+            // The next kernel gets a new one.
+            self.slots.lock().await.retain(|slot| !slot.is(&server));
+        }
+        forked
+    }
+
+    /// Ends the servers that no kernel needs any more.
+    pub(crate) async fn close(&self) {
+        self.slots.lock().await.clear();
+    }
+
+    /// The server for a seed. Whoever comes while it starts waits for it.
+    async fn server(&self, seed: &Seed, patience: Duration) -> Option<Arc<Server>> {
+        let mut slots = tokio::time::timeout(patience, self.slots.lock()).await.ok()?;
+        if let Some(at) = slots.iter().position(|slot| slot.seed == *seed) {
+            let slot = slots.remove(at);
+            let server = slot.server.clone();
+            slots.push(slot);
+            return server;
+        }
+        let started = tokio::time::timeout(patience, Server::start(seed)).await;
+        let server = match started {
+            Ok(Ok(server)) => Some(Arc::new(server)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no fork server, kernels are started plainly");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("no fork server in time, kernels are started plainly");
+                None
+            }
+        };
+        if slots.len() >= MOST_SERVERS {
+            slots.remove(0);
+        }
+        slots.push(Slot { seed: seed.clone(), server: server.clone() });
+        server
+    }
+}
+
+impl Slot {
+    fn is(&self, server: &Arc<Server>) -> bool {
+        self.server.as_ref().is_some_and(|own| Arc::ptr_eq(own, server))
+    }
+}

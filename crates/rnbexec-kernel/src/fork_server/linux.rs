@@ -1,0 +1,353 @@
+//! A fork server's process, its thread, and what they say to each other (see `fork_server.py`).
+//!
+//! Each server lives on a thread of its own, since a child dies with the *thread* that made it. It ends when nobody can ask it
+//! for kernels any more and the last of its kernels is gone.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Command;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Birth, NotForked, Seed};
+use crate::connection::PrivateDir;
+use crate::launcher;
+use crate::process::{self, MARK, isolate};
+
+/// What a server answers is not longer than this.
+const LONGEST_ANSWER: usize = 64 << 10;
+
+/// How long a server that is ready may take over one fork.
+const FORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a server's stderr goes.
+const LAST_WORDS: &str = "stderr";
+
+/// What the server's thread is asked.
+enum Ask {
+    Fork { birth: String, outputs: [OwnedFd; 2], answer: oneshot::Sender<Result<Born, NotForked>> },
+    Reap { pid: u32 },
+}
+
+/// A process as the server's thread hands it out.
+struct Born {
+    pid: u32,
+    ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+/// A server that is ready. Dropping the last handle ends it and every kernel that it forked.
+#[derive(Debug)]
+pub(super) struct Server {
+    asks: mpsc::UnboundedSender<Ask>,
+    /// Held so that the thread's end can be waited for.
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let (closed, _) = mpsc::unbounded_channel();
+        self.asks = closed;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It kills and reaps, which waits for nothing but the operating system.
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of a fork server panicked");
+        }
+    }
+}
+
+impl Server {
+    pub(super) async fn start(seed: &Seed) -> io::Result<Self> {
+        let (asks, asks_rx) = mpsc::unbounded_channel();
+        let (ready, ready_rx) = oneshot::channel();
+        let seed = seed.clone();
+        let thread = std::thread::Builder::new()
+            .name("fork-server".to_owned())
+            .spawn(move || run(&seed, asks_rx, ready))?;
+        let server = Self { asks, thread: Mutex::new(Some(thread)) };
+        // Giving this up drops the server, which ends the thread.
+        ready_rx.await.map_err(|_| io::Error::other("its thread ended without a word"))??;
+        Ok(server)
+    }
+
+    pub(super) async fn fork(self: &Arc<Self>, birth: &Birth) -> Result<Forked, NotForked> {
+        let variables: serde_json::Map<_, _> =
+            birth.variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let cwd = birth.cwd.as_ref().map(|cwd| cwd.to_str().ok_or(io::ErrorKind::InvalidFilename));
+        let cwd = cwd.transpose().map_err(io::Error::from)?;
+        let birth = serde_json::json!({"arguments": birth.arguments, "cwd": cwd, "variables": variables});
+        let ((stdout, stdout_write), (stderr, stderr_write)) = (output_pipe()?, output_pipe()?);
+        let outputs = [stdout_write, stderr_write];
+        let (answer, answered) = oneshot::channel();
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        self.asks.send(Ask::Fork { birth: birth.to_string(), outputs, answer }).map_err(|_| gone())?;
+        let answered = tokio::time::timeout(FORK_TIMEOUT, answered).await;
+        let Born { pid, ended } = answered.map_err(io::Error::from)?.map_err(|_| gone())??;
+        Ok(Forked { server: Arc::clone(self), pid, ended, outputs: Some([stdout, stderr]) })
+    }
+}
+
+/// A pipe for what a kernel writes: our end for this thread's event loop, and the kernel's.
+fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    Ok((Receiver::from_owned_fd(ours)?, theirs))
+}
+
+/// A process that a server has forked. Dropping it kills and reaps it.
+pub(crate) struct Forked {
+    server: Arc<Server>,
+    pid: u32,
+    ended: watch::Receiver<Option<ExitStatus>>,
+    outputs: Option<[Receiver; 2]>,
+}
+
+impl Forked {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its stdout and stderr, once.
+    pub(crate) fn outputs(&mut self) -> Option<[Receiver; 2]> {
+        self.outputs.take()
+    }
+
+    /// Waits for its end. It is not reaped yet: its id stays its own until this is dropped. Cancel-safe.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(status) => Ok((*status).unwrap_or_default()),
+            // The server is gone, and its kernels die with it.
+            Err(_) => Ok(ExitStatus::from_raw(rustix::process::Signal::KILL.as_raw())),
+        }
+    }
+}
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        if self.server.asks.send(Ask::Reap { pid: self.pid }).is_err() {
+            tracing::debug!(pid = self.pid, "the fork server of a kernel was gone before it");
+        }
+    }
+}
+
+// -- the server's own thread
+
+fn run(seed: &Seed, asks: mpsc::UnboundedReceiver<Ask>, ready: oneshot::Sender<io::Result<()>>) {
+    let served = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    if let Err(error) = served.and_then(|runtime| runtime.block_on(serve(seed, asks, ready))) {
+        tracing::debug!(%error, "a fork server ended");
+    }
+}
+
+async fn serve(
+    seed: &Seed,
+    mut asks: mpsc::UnboundedReceiver<Ask>,
+    ready: oneshot::Sender<io::Result<()>>,
+) -> io::Result<()> {
+    let mut ready = Some(ready);
+    // Fields of a process drop in order: it before its script.
+    let mark = process::fresh_mark();
+    let directory = PrivateDir::create(seed.runtime_dir.as_deref(), &seed.environment);
+    let opened =
+        directory.and_then(|directory| open(seed, &directory, &mark).map(|opened| (opened, directory)));
+    let ((mut child, socket), directory) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tell(ready.take(), Err(error));
+            return Ok(());
+        }
+    };
+    let mut births: HashMap<u64, oneshot::Sender<Result<Born, NotForked>>> = HashMap::new();
+    let mut kernels: HashMap<u32, watch::Sender<Option<ExitStatus>>> = HashMap::new();
+    let mut next_id = 0_u64;
+    let ended = loop {
+        tokio::select! {
+            ask = asks.recv() => match ask {
+                // Nobody can ask any more, and each kernel held on to the server.
+                None => break Ok(()),
+                Some(Ask::Reap { pid }) => {
+                    kernels.remove(&pid);
+                    send(&socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
+                }
+                Some(Ask::Fork { birth, outputs, answer }) => {
+                    next_id += 1;
+                    births.insert(next_id, answer);
+                    // The birth is an object: its id goes in front.
+                    let message = format!("{{\"id\":{next_id},{}", birth.trim_start_matches('{'));
+                    send(&socket, message, &outputs).await?;
+                }
+            },
+            message = receive(&socket) => match message {
+                Ok(Some(Said::Ready { left_out })) => {
+                    for (module, reason) in left_out {
+                        tracing::debug!(module, reason, "not imported before kernels are forked");
+                    }
+                    tell(ready.take(), Ok(()));
+                }
+                Ok(Some(Said::Born { id, pid })) => {
+                    let (end, ended) = watch::channel(None);
+                    kernels.insert(pid, end);
+                    let waiting = births.remove(&id);
+                    if waiting.is_none_or(|waiting| waiting.send(Ok(Born { pid, ended })).is_err()) {
+                        // Nobody waits for it any more.
+                        kernels.remove(&pid);
+                        send(&socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
+                    }
+                }
+                Ok(Some(Said::NotBorn { id, why })) => {
+                    if let Some(waiting) = births.remove(&id)
+                        && waiting.send(Err(why)).is_err()
+                    {
+                        tracing::trace!("nobody waited for a fork that failed");
+                    }
+                }
+                Ok(Some(Said::Ended { pid, status })) => {
+                    if let Some(kernel) = kernels.get(&pid) {
+                        kernel.send_replace(Some(status));
+                    }
+                }
+                Ok(None) => break Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => break Err(error),
+            },
+        }
+    };
+    drop(socket);
+    if let Err(error) = child.start_kill() {
+        tracing::trace!(%error, "a fork server has ended by itself");
+    }
+    child.wait().await?;
+    // What its kernels left and what did not tell by its environment which kernel it belonged to.
+    process::kill_marked(&mark);
+    let words = std::fs::read(directory.path().join(LAST_WORDS))?;
+    let words = String::from_utf8_lossy(&words);
+    let ended = ended.map_err(|error: io::Error| {
+        let last = words.trim().lines().last().unwrap_or("it said nothing");
+        io::Error::new(error.kind(), format!("{error}; {last}"))
+    });
+    match (ready.take(), ended) {
+        (Some(ready), Err(error)) => {
+            tell(Some(ready), Err(error));
+            Ok(())
+        }
+        (_, ended) => ended,
+    }
+}
+
+fn tell(ready: Option<oneshot::Sender<io::Result<()>>>, outcome: io::Result<()>) {
+    if let Some(ready) = ready
+        && ready.send(outcome).is_err()
+    {
+        tracing::debug!("nobody waited for a fork server any more");
+    }
+}
+
+/// Starts the server's process; its standard input is our socket.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, for types whose descriptor may change; OwnedFd's cannot"
+)]
+fn open(
+    seed: &Seed,
+    directory: &PrivateDir,
+    mark: &str,
+) -> io::Result<(tokio::process::Child, AsyncFd<OwnedFd>)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, theirs) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    rustix::io::ioctl_fionbio(&theirs, false)?;
+    let script = launcher::write_fork_server(directory.path())?;
+    let options = serde_json::json!({"preload": seed.preload, "imports": seed.imports});
+    let mut command = Command::new(&seed.command.program);
+    command
+        .args(&seed.command.options)
+        .arg(script)
+        .arg(options.to_string())
+        .env_clear()
+        .envs(&seed.environment)
+        .env(MARK, mark)
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(File::create(directory.path().join(LAST_WORDS))?))
+        .kill_on_drop(true);
+    isolate(&mut command);
+    Ok((command.spawn()?, AsyncFd::new(ours)?))
+}
+
+/// What a server says.
+enum Said {
+    Ready { left_out: Vec<(String, String)> },
+    Born { id: u64, pid: u32 },
+    NotBorn { id: u64, why: NotForked },
+    Ended { pid: u32, status: ExitStatus },
+}
+
+impl Said {
+    fn parse(message: &[u8]) -> io::Result<Self> {
+        let message: serde_json::Value = serde_json::from_slice(message)?;
+        let number = |name: &str| message.get(name).and_then(serde_json::Value::as_u64);
+        let text = |name: &str| message.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let pid = number("pid").and_then(|pid| u32::try_from(pid).ok());
+        let status = message.get("status").and_then(serde_json::Value::as_i64);
+        if let (Some(pid), Some(status)) = (pid, status.and_then(|status| i32::try_from(status).ok())) {
+            return Ok(Self::Ended { pid, status: ExitStatus::from_raw(status) });
+        }
+        if let Some(id) = number("id") {
+            return Ok(match (pid, text("stale"), text("refused")) {
+                (Some(pid), _, _) => Self::Born { id, pid },
+                (None, Some(file), _) => Self::NotBorn { id, why: NotForked::Stale { file } },
+                (None, None, reason) => {
+                    Self::NotBorn { id, why: NotForked::Refused { reason: reason.unwrap_or_default() } }
+                }
+            });
+        }
+        let left_out = message.get("left_out").and_then(serde_json::Value::as_object);
+        let left_out = left_out.ok_or(io::ErrorKind::InvalidData)?;
+        let reason = |reason: &serde_json::Value| reason.as_str().unwrap_or_default().to_owned();
+        Ok(Self::Ready { left_out: left_out.iter().map(|(name, why)| (name.clone(), reason(why))).collect() })
+    }
+}
+
+/// The next message; `None` at the end. Cancel-safe: a message is taken whole or not at all.
+async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Said>> {
+    let mut buffer = vec![0; LONGEST_ANSWER];
+    loop {
+        let mut readable = socket.readable().await?;
+        match readable.try_io(|socket| Ok(net::recv(socket, &mut buffer, RecvFlags::empty())?)) {
+            Ok(received) => {
+                let (length, _) = received?;
+                return if length == 0 { Ok(None) } else { Said::parse(&buffer[..length]).map(Some) };
+            }
+            Err(_would_block) => {}
+        }
+    }
+}
+
+async fn send(socket: &AsyncFd<OwnedFd>, message: String, descriptors: &[OwnedFd]) -> io::Result<()> {
+    let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+    loop {
+        let mut writable = socket.writable().await?;
+        let sent = writable.try_io(|socket| {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+            let mut ancillary = net::SendAncillaryBuffer::new(&mut space);
+            if !borrowed.is_empty() && !ancillary.push(net::SendAncillaryMessage::ScmRights(&borrowed)) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            let parts = [io::IoSlice::new(message.as_bytes())];
+            Ok(net::sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)?)
+        });
+        if let Ok(sent) = sent {
+            sent?;
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Kernels that are forked, and kernels that are prepared ahead: what comes of a notebook is the same either way.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rnbexec_kernel::{
+    DeathCause, Kernel, KernelPool, Kernelspec, Origin, PoolOptions, SearchContext, ShutdownPolicy,
+};
+use rnbexec_tests::{FakeKernel, wait_for};
+use serde_json::{Value, json};
+
+use crate::{Act, Seen, World, execute, execute_with};
+
+const FORKS: PoolOptions = PoolOptions { fork: true, spares: 0 };
+const NO_FORKS: PoolOptions = PoolOptions { fork: false, spares: 0 };
+
+impl World {
+    fn spec(&self, name: &str) -> Kernelspec {
+        let context = SearchContext {
+            vars: self.options.base_env.clone(),
+            home: Some(self.scratch.home()),
+            prefixes: Vec::new(),
+        };
+        rnbexec_kernel::find(&context, name).expect("the harness installs it")
+    }
+
+    /// Puts modules where every Python here finds them; returns their folder.
+    fn with_modules(&mut self, modules: &[(&str, &str)]) -> std::path::PathBuf {
+        let folder = self.scratch.root().join("modules");
+        fs::create_dir_all(&folder).expect("the folder is ours");
+        for (name, code) in modules {
+            fs::write(folder.join(format!("{name}.py")), code).expect("the folder is ours");
+        }
+        self.options.base_env.insert("PYTHONPATH".into(), folder.clone().into_os_string());
+        folder
+    }
+
+    async fn from(&self, pool: &KernelPool, imports: &[&str]) -> Kernel {
+        let imports: Vec<String> = imports.iter().map(|&name| name.to_owned()).collect();
+        pool.launch(&self.spec("python3"), self.options.clone(), &imports).await.expect("it starts")
+    }
+
+    /// What cells give in one kernel of the pool, as a notebook would keep it; and where the kernel came from.
+    async fn outputs(&self, pool: &KernelPool, imports: &[&str], cells: &[&str]) -> (Origin, Vec<Value>) {
+        let mut kernel = self.from(pool, imports).await;
+        let origin = kernel.origin();
+        let mut outputs = Vec::new();
+        for cell in cells {
+            outputs.push(kept(&execute(&mut kernel, cell).await.complete()));
+        }
+        kernel.shutdown(ShutdownPolicy::default()).await;
+        (origin, outputs)
+    }
+}
+
+/// The outputs of a cell: streams joined, transient things left out.
+fn kept(seen: &Seen) -> Value {
+    let outputs = seen.iopub.iter().filter_map(|message| {
+        let mut content: Value = serde_json::from_slice(&message.content).expect("JSON");
+        let msg_type = message.header.msg_type.as_str();
+        match msg_type {
+            "stream" | "execute_result" | "display_data" | "error" => {
+                content["msg_type"] = msg_type.into();
+                Some(without_process_ids(&content))
+            }
+            _ => None,
+        }
+    });
+    json!({"outputs": outputs.collect::<Vec<_>>(), "status": seen.reply["status"]})
+}
+
+/// A cell's file is named after its kernel's process.
+fn without_process_ids(content: &Value) -> Value {
+    let mut text = content.to_string();
+    let mut from = 0;
+    while let Some(at) = text[from..].find("ipykernel_") {
+        from += at + "ipykernel_".len();
+        let digits = text[from..].bytes().take_while(u8::is_ascii_digit).count();
+        text.replace_range(from..from + digits, "PID");
+    }
+    serde_json::from_str(&text).expect("it still is JSON")
+}
+
+#[tokio::test]
+async fn outputs_are_the_same_whether_a_kernel_is_forked_or_started() {
+    let mut world = World::new();
+    world.with_modules(&[
+        ("heavy", "import json\nfrom dataclasses import dataclass\nVALUE = [1, 2, 3]\n"),
+        ("chatty", "print('imported chatty')\nimport sys; print('to stderr', file=sys.stderr)\n"),
+        ("warns", "import warnings; warnings.warn('old', DeprecationWarning, stacklevel=2)\n"),
+        ("threaded", "import threading, time\nTHREAD = threading.Thread(target=time.sleep, args=(1000,), daemon=True)\nTHREAD.start()\n"),
+        ("asks", "from IPython import get_ipython\nSHELL = type(get_ipython()).__name__\n"),
+        ("broken", "1 / 0\n"),
+    ]);
+    let imports = [
+        "heavy",
+        "chatty",
+        "warns",
+        "threaded",
+        "asks",
+        "broken",
+        "no_such_module",
+        "tqdm.auto",
+        "ipywidgets",
+    ];
+    let cells = [
+        "import sys, os\nsys.argv[0].rsplit('/', 1)[-1], len(sys.argv), sys.executable, sys.path, sys.flags",
+        "os.getcwd(), __name__, sorted(set(os.environ) - {'RNBEXEC_KERNEL'}), os.environ['MPLBACKEND'], os.umask(0o22)",
+        "import signal\n[(number.name, str(signal.getsignal(number)).split(' at ')[0]) for number in sorted(signal.valid_signals() - {n for n in signal.valid_signals() if not hasattr(n, 'name')})]",
+        "type(get_ipython()).__name__, sys.modules['__main__'].__dict__ is globals(), 'launcher' in sys.modules",
+        "import heavy; print(heavy.VALUE); heavy",
+        "import chatty",
+        "import warns",
+        "import threaded; threaded.THREAD.is_alive()",
+        "import asks; asks.SHELL",
+        "import broken",
+        "import no_such_module",
+        "from tqdm.auto import tqdm; tqdm.__module__",
+        "os.getpgid(0) == os.getpid() == os.getsid(0), sys.stdin.closed, os.read(0, 10)",
+        "depth = 0\ndef deeper():\n    global depth\n    depth += 1\n    deeper()\ntry:\n    deeper()\nexcept RecursionError:\n    print(depth)",
+        "def fail(): raise ValueError('no')\nfail()",
+        "import subprocess; print(subprocess.run(['sh', '-c', 'echo $RNBEXEC_TESTS_MARK; pwd'], capture_output=True, text=True).stdout)",
+        "import multiprocessing\nwith multiprocessing.get_context('fork').Pool(2) as pool: print(pool.map(abs, [-1, -2]))",
+        "import asyncio\nawait asyncio.sleep(0)\nasyncio.get_running_loop().is_running()",
+        "%who\n%pwd",
+        "!echo from a shell",
+        "input()",
+    ];
+    let (forked, from_fork) = world.outputs(&KernelPool::new(FORKS), &imports, &cells).await;
+    let (started, from_start) = world.outputs(&KernelPool::new(NO_FORKS), &imports, &cells).await;
+    assert_eq!((forked, started), (Origin::Forked, Origin::Started));
+    for ((cell, forked), started) in cells.iter().zip(&from_fork).zip(&from_start) {
+        assert_eq!(forked, started, "{cell}");
+    }
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn what_is_imported_is_there_before_the_fork_and_random_state_is_not_shared() {
+    let mut world = World::new();
+    world.with_modules(&[("heavy", "import os\nPID = os.getpid()\n")]);
+    let pool = KernelPool::new(FORKS);
+    let cells = [
+        "import heavy, os; print(heavy.PID == os.getpid())",
+        "import random, uuid, secrets; print(random.random(), uuid.uuid4(), secrets.token_hex(4))",
+    ];
+    let (_, one) = world.outputs(&pool, &["heavy"], &cells).await;
+    let (origin, other) = world.outputs(&pool, &["heavy"], &cells).await;
+    assert_eq!(origin, Origin::Forked);
+    assert_eq!(one[0]["outputs"][0]["text"], "False\n");
+    let words = |outputs: &[Value]| -> Vec<String> {
+        outputs[1]["outputs"][0]["text"]
+            .as_str()
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
+    };
+    for (mine, theirs) in words(&one).iter().zip(&words(&other)) {
+        assert_ne!(mine, theirs);
+    }
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn a_module_of_the_working_directory_is_not_hidden_by_a_preloaded_one() {
+    let world = World::new();
+    world.scratch.write("tqdm.py", "PLACE = 'here'\n");
+    let cells = ["import tqdm; print(tqdm.PLACE)"];
+    let (origin, outputs) = world.outputs(&KernelPool::new(FORKS), &["tqdm"], &cells).await;
+    assert_eq!(origin, Origin::Started);
+    assert_eq!(outputs[0]["outputs"][0]["text"], "here\n");
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn a_preloaded_module_that_changes_is_imported_again() {
+    let mut world = World::new();
+    let folder = world.with_modules(&[("rules", "VERSION = 'one'\n")]);
+    let pool = KernelPool::new(FORKS);
+    let cells = ["import rules; print(rules.VERSION)"];
+    let version = |outputs: Vec<Value>| outputs[0]["outputs"][0]["text"].as_str().map(str::to_owned);
+    let (_, outputs) = world.outputs(&pool, &["rules"], &cells).await;
+    assert_eq!(version(outputs).as_deref(), Some("one\n"));
+    fs::write(folder.join("rules.py"), "VERSION = 'number two'\n").expect("the folder is ours");
+    let (origin, outputs) = world.outputs(&pool, &["rules"], &cells).await;
+    assert_eq!((origin, version(outputs).as_deref()), (Origin::Started, Some("number two\n")));
+    let (origin, outputs) = world.outputs(&pool, &["rules"], &cells).await;
+    assert_eq!((origin, version(outputs).as_deref()), (Origin::Forked, Some("number two\n")));
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn a_forked_kernel_is_interrupted_and_its_death_is_explained() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    let code = "import time\nprint('begun', flush=True)\ntime.sleep(1000)";
+    let mut interrupted = false;
+    let seen = execute_with(&mut kernel, code, |seen| {
+        let now = !interrupted && seen.stdout() == "begun\n";
+        interrupted |= now;
+        now.then_some(Act::Interrupt)
+    });
+    assert_eq!(seen.await.complete().reply["ename"], "KeyboardInterrupt");
+    let seen = execute(&mut kernel, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)").await;
+    let (cause, tail) = seen.death();
+    assert_eq!(cause, &DeathCause::Signal(11));
+    assert!(tail.contains("Segmentation fault"), "{tail}");
+    drop(kernel);
+
+    let mut kernel = world.from(&pool, &[]).await;
+    assert_eq!(kernel.origin(), Origin::Forked);
+    assert_eq!(execute(&mut kernel, "import os; os._exit(7)").await.death().0, &DeathCause::Exit(7));
+    drop((kernel, pool));
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn what_a_forked_kernel_started_ends_with_it() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    let other = world.from(&pool, &[]).await;
+    let code =
+        "import subprocess\nsubprocess.Popen(['sleep', '600'])\nsubprocess.Popen(['setsid', 'sleep', '600'])";
+    execute(&mut kernel, code).await.complete();
+    kernel.shutdown(ShutdownPolicy::default()).await;
+    wait_for("the sleepers to be gone", Duration::from_secs(20), || {
+        world.scratch.alive().iter().all(|process| !process.contains("sleep")).then_some(())
+    });
+    // The server and the other kernel are not touched.
+    let mut other = other;
+    assert_eq!(execute(&mut other, "print('here')").await.complete().stdout(), "here\n");
+    drop((other, pool));
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn when_the_server_dies_its_kernels_do_and_the_next_is_started() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    let seen = execute(
+        &mut kernel,
+        "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(1000)",
+    )
+    .await;
+    assert_eq!(seen.death().0, &DeathCause::Signal(9));
+    drop(kernel);
+    let mut next = world.from(&pool, &[]).await;
+    assert_eq!(execute(&mut next, "print('here')").await.complete().stdout(), "here\n");
+    assert_eq!(next.origin(), Origin::Started);
+    drop(next);
+    let again = world.from(&pool, &[]).await;
+    assert_eq!(again.origin(), Origin::Forked);
+    drop((again, pool));
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn kernels_that_cannot_be_forked_are_started() {
+    let world = World::new();
+    FakeKernel::default().install(&world.scratch);
+    let pool = KernelPool::new(FORKS);
+    let kernel = pool.launch(&world.spec("fake"), world.options.clone(), &[]).await.expect("it starts");
+    assert_eq!(kernel.origin(), Origin::Started);
+    drop(kernel);
+
+    // A Python without what the server needs.
+    let mut world = world;
+    world.with_modules(&[("socket", "raise ImportError('not here')\n")]);
+    let launched = pool.launch(&world.spec("python3"), world.options.clone(), &[]).await;
+    assert!(launched.is_err(), "ipykernel needs it too, and its own words are told");
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_kernel_is_prepared_while_more_are_expected() {
+    let world = World::new();
+    let pool = KernelPool::new(PoolOptions { fork: false, spares: 1 });
+    pool.expect_more(true);
+    let first = world.from(&pool, &[]).await;
+    let processes = || {
+        let kernels = world.scratch.alive().into_iter().filter(|process| process.contains("launcher.py"));
+        kernels.filter_map(|process| process.split(' ').next()?.parse::<u32>().ok()).collect::<Vec<_>>()
+    };
+    let prepared = wait_for("a second kernel", Duration::from_secs(60), || {
+        processes().into_iter().find(|&pid| pid != first.pid())
+    });
+    let mut second = world.from(&pool, &[]).await;
+    assert_eq!(second.pid(), prepared);
+    assert_eq!(execute(&mut second, "print('here')").await.complete().stdout(), "here\n");
+    // Another working directory is another kernel.
+    let mut elsewhere = world.options.clone();
+    elsewhere.cwd = Some(world.scratch.root().to_path_buf());
+    let mut third = pool.launch(&world.spec("python3"), elsewhere, &[]).await.expect("it starts");
+    let seen = execute(&mut third, "import os; print(os.getcwd())").await.complete();
+    assert_eq!(Path::new(seen.stdout().trim()), world.scratch.root());
+    drop((first, second, third));
+    pool.close().await;
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_kernel_that_died_is_not_handed_out() {
+    let world = World::new();
+    let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
+    pool.expect_more(true);
+    let first = world.from(&pool, &[]).await;
+    wait_for("the prepared kernel to be gone", Duration::from_secs(60), || {
+        for process in world.scratch.alive() {
+            let pid: u32 =
+                process.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a process has an id");
+            if process.contains("fork_server") && pid != first.pid() && is_session_leader_with_sockets(pid) {
+                let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+                return killed.is_ok_and(|status| status.success()).then_some(());
+            }
+        }
+        None
+    });
+    let mut second = world.from(&pool, &[]).await;
+    assert_eq!(execute(&mut second, "print('here')").await.complete().stdout(), "here\n");
+    drop((first, second));
+    pool.close().await;
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+/// Whether this is a forked kernel, not the server: it has threads.
+fn is_session_leader_with_sockets(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 2)
+}
