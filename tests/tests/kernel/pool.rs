@@ -289,7 +289,7 @@ async fn the_next_kernel_is_prepared_while_more_are_expected() {
         let kernels = world.scratch.alive().into_iter().filter(|process| process.contains("launcher.py"));
         kernels.filter_map(|process| process.split(' ').next()?.parse::<u32>().ok()).collect::<Vec<_>>()
     };
-    let prepared = wait_for("a second kernel", Duration::from_secs(60), || {
+    let prepared = wait_for("a second kernel", Duration::from_mins(1), || {
         processes().into_iter().find(|&pid| pid != first.pid())
     });
     let mut second = world.from(&pool, &[]).await;
@@ -312,7 +312,7 @@ async fn a_prepared_kernel_that_died_is_not_handed_out() {
     let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
     pool.expect_more(true);
     let first = world.from(&pool, &[]).await;
-    wait_for("the prepared kernel to be gone", Duration::from_secs(60), || {
+    wait_for("the prepared kernel to be gone", Duration::from_mins(1), || {
         for process in world.scratch.alive() {
             let pid: u32 =
                 process.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a process has an id");
