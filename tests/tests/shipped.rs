@@ -142,13 +142,17 @@ struct Triage {
 
 impl Triage {
     fn of(incident: &str) -> Self {
+        Self::with(incident, &[])
+    }
+
+    fn with(incident: &str, arguments: &[&str]) -> Self {
         kernel();
         let scratch = Scratch::new();
         let notebook = oracle::workspace().join("notebooks/incident-triage.ipynb");
         let data = oracle::workspace().join("notebooks/data/sentinel");
         let mut command = scratch.command(rnbexec_path());
         command.arg("run").arg(notebook).arg("out.ipynb").env("XDG_DATA_HOME", data_home());
-        command.args(["-r", "incident_id", incident, "-r", "data_dir"]).arg(data);
+        command.args(["-r", "incident_id", incident, "-r", "data_dir"]).arg(data).args(arguments);
         let done = finish(&mut cut_off(&command));
         scratch.expect_nothing_left();
         Self { scratch, done }
@@ -287,6 +291,14 @@ fn what_only_the_alert_claims_counts_with_less_confidence() {
         ),
     ]);
     assert!(Triage::of("1005").verdict().confidence.is_some_and(|confidence| confidence < 0.5));
+}
+
+#[test]
+fn a_forked_kernel_that_has_imported_what_the_triage_needs_finds_the_same() {
+    let started = Triage::of("116294");
+    let forked = Triage::with("116294", &["--fork-server", "--log-level", "DEBUG"]);
+    assert!(forked.done.stderr.contains("the kernel was forked"), "{}", forked.done.stderr);
+    assert_eq!(forked.outputs(), started.outputs());
 }
 
 #[test]
