@@ -217,6 +217,15 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
+/// How a server treats the requests that come.
+#[derive(Debug, Clone, Copy)]
+struct Manners {
+    /// The first connections are cut in the middle of their request's body.
+    cut: usize,
+    /// The answer's body goes out byte by byte.
+    byte_by_byte: bool,
+}
+
 /// What it is answered.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
@@ -263,7 +272,21 @@ impl Http {
     ///
     /// # Panics
     /// When loopback has no free port.
-    pub fn serve(mut answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+    pub fn serve(answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::with_manners(Manners { cut: 0, byte_by_byte: false }, answer)
+    }
+
+    /// The same, but the first `cut` connections break in the middle of what they bring.
+    pub fn losing(cut: usize, answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::with_manners(Manners { cut, byte_by_byte: false }, answer)
+    }
+
+    /// The same, but each byte of a body comes by itself.
+    pub fn trickling(answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::with_manners(Manners { cut: 0, byte_by_byte: true }, answer)
+    }
+
+    fn with_manners(mut manners: Manners, mut answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -277,10 +300,12 @@ impl Http {
                     }
                     // A client that goes away in the middle is the client's affair.
                     let Ok(stream) = stream else { continue };
-                    let Some(request) = read_request(&stream) else { continue };
+                    let cut = manners.cut > 0;
+                    manners.cut = manners.cut.saturating_sub(1);
+                    let Some(request) = read_request(&stream, cut) else { continue };
                     let answer = answer(&request);
                     asked.lock().expect("no test panics while it looks").push(request);
-                    drop(write_answer(&stream, &answer));
+                    drop(write_answer(&stream, &answer, manners.byte_by_byte));
                 }
             }
         });
@@ -332,7 +357,8 @@ impl Drop for Http {
     }
 }
 
-fn read_request(stream: &TcpStream) -> Option<Asked> {
+/// `None` when the client went away, or when half of the body is read and we do.
+fn read_request(stream: &TcpStream, cut: bool) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -346,12 +372,13 @@ fn read_request(stream: &TcpStream) -> Option<Asked> {
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
+    let mut body = vec![0; if cut { length / 2 } else { length }];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { method, target, headers, body })
+    (!cut).then_some(Asked { method, target, headers, body })
 }
 
-fn write_answer(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
+fn write_answer(mut stream: &TcpStream, answer: &Answer, byte_by_byte: bool) -> std::io::Result<()> {
+    stream.set_nodelay(byte_by_byte)?;
     let mut head = format!(
         "HTTP/1.1 {} status\r\ncontent-length: {}\r\nconnection: close\r\n",
         answer.status,
@@ -363,5 +390,9 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> 
     stream.write_all(head.as_bytes())?;
     stream.write_all(b"\r\n")?;
     let body = if answer.cut { &answer.body[..answer.body.len() / 2] } else { &answer.body };
-    stream.write_all(body)
+    if byte_by_byte {
+        body.iter().try_for_each(|byte| stream.write_all(&[*byte]))
+    } else {
+        stream.write_all(body)
+    }
 }

@@ -92,6 +92,36 @@ mod http {
         assert!(error.is_transient(), "{error}");
     }
 
+    /// What has not arrived whole counts for nothing, and is sent whole again.
+    #[tokio::test]
+    async fn an_upload_that_is_cut_is_made_again_from_its_beginning() {
+        let server = Http::losing(2, |_| Answer::status(201));
+        let notebook = vec![b'x'; 1 << 20];
+        let parts = [notebook.clone().into()];
+        stores(&[]).write(&at(&server.url()), &parts, Durability::Durable).await.unwrap();
+        let arrived = server.asked();
+        assert!(arrived.len() == 1 && arrived[0].body == notebook);
+    }
+
+    #[tokio::test]
+    async fn a_document_that_comes_byte_by_byte_is_whole() {
+        let document: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        let sent = document.clone();
+        let server = Http::trickling(move |_| Answer::ok(sent.clone()));
+        assert_eq!(stores(&[]).read(&at(&server.url())).await.unwrap(), document);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_patience_gets_it_and_who_refuses_is_asked_once() {
+        for (status, asked, transient) in [(429, 4, true), (503, 4, true), (409, 1, false), (412, 1, false)] {
+            let server = Http::serve(move |_| Answer::status(status).with("Retry-After", "0"));
+            let written = stores(&[]).write(&at(&server.url()), &["{}".into()], Durability::Durable).await;
+            let error = written.unwrap_err();
+            assert_eq!((server.asked().len(), error.is_transient()), (asked, transient), "{status}: {error}");
+            assert!(everything(&error).contains(&status.to_string()), "{}", everything(&error));
+        }
+    }
+
     #[tokio::test]
     async fn an_error_page_is_no_notebook() {
         for (status, kind) in [(404, StoreErrorKind::NotFound), (403, StoreErrorKind::PermissionDenied)] {

@@ -17,7 +17,12 @@ use super::{Action, Durability, Location, Store, StoreError, StoreErrorKind, joi
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that sends nothing for this long has gone away. There is no limit on the whole: notebooks may be large.
+///
+/// The client's own `read_timeout` is not used for it: that runs while the request is still on its way up.
 const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// In bytes a second: a server that takes less is as good as none.
+const SLOWEST_UPLOAD: u64 = 16 << 10;
 
 /// URLs as a store.
 #[derive(Debug, Default)]
@@ -61,7 +66,6 @@ impl LazyClient {
             .redirect(redirects)
             .user_agent(concat!("rnbexec/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
             // A referer would carry the tokens of a URL's query to wherever it redirects.
             .referer(false)
             .build()
@@ -117,7 +121,9 @@ pub(super) async fn send(
     location: &Location,
     request: RequestBuilder,
 ) -> Result<Response, StoreError> {
-    request.send().await.map_err(|error| from_reqwest(action, location, error))
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| from_reqwest(action, location, error))?;
+    answer(action, location, &client, request).await
 }
 
 /// Sends a request that was made, and perhaps signed, elsewhere.
@@ -130,15 +136,50 @@ pub(super) async fn execute(
 ) -> Result<Response, StoreError> {
     let request =
         reqwest::Request::try_from(request).map_err(|error| from_reqwest(action, location, error))?;
-    client.execute(request).await.map_err(|error| from_reqwest(action, location, error))
+    answer(action, location, client, request).await
+}
+
+async fn answer(
+    action: Action,
+    location: &Location,
+    client: &Client,
+    request: reqwest::Request,
+) -> Result<Response, StoreError> {
+    let length = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
+    within(patience(length), action, location, client.execute(request)).await
+}
+
+/// How long the answer to a request with a body of so many bytes is waited for.
+fn patience(length: usize) -> Duration {
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    SILENCE_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD)
+}
+
+async fn within<T>(
+    time: Duration,
+    action: Action,
+    location: &Location,
+    work: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(time, work).await {
+        Ok(done) => done.map_err(|error| from_reqwest(action, location, error)),
+        Err(elapsed) => {
+            let kind = StoreErrorKind::Unavailable { retry_after: None };
+            Err(StoreError::new(action, location, kind).caused_by(location, &elapsed))
+        }
+    }
 }
 
 pub(super) async fn body(
     action: Action,
     location: &Location,
-    response: Response,
+    mut response: Response,
 ) -> Result<Bytes, StoreError> {
-    response.bytes().await.map_err(|error| from_reqwest(action, location, error))
+    let mut body = Vec::new();
+    while let Some(chunk) = within(SILENCE_TIMEOUT, action, location, response.chunk()).await? {
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 /// The error that an answer with a status of failure means.
@@ -146,7 +187,8 @@ pub(super) async fn refused(action: Action, location: &Location, response: Respo
     let status = response.status();
     let retry_after = retry_after(&response);
     // What the server says is often the only explanation; a page of HTML is none.
-    let said = response.text().await.unwrap_or_default();
+    let said = body(action, location, response).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
     let kind = kind_of(action, status, retry_after);
     StoreError::new(action, location, kind).caused_by(location, &Answer { status, said: explanation(&said) })
 }
@@ -229,6 +271,20 @@ mod tests {
         assert!(matches!(kind(Action::Write, 503), StoreErrorKind::Unavailable { .. }));
         assert_eq!(kind(Action::Write, 507), StoreErrorKind::NoSpace);
         assert!(matches!(kind(Action::Read, 418), StoreErrorKind::Other { .. }));
+    }
+
+    #[test]
+    fn a_large_notebook_may_take_long_on_its_way_up_and_silence_may_not() {
+        assert_eq!(patience(0), Duration::from_mins(1));
+        assert!(patience(200_000_000) > Duration::from_hours(3));
+        assert_eq!(patience(10_000), Duration::from_mins(1), "a byte a second is given up");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_falls_silent_is_not_available() {
+        let silent = std::future::pending::<reqwest::Result<()>>();
+        let error = within(Duration::ZERO, Action::Write, &Location::Stdio, silent).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ const PATH_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(
 /// A metadata service answers at once or is not there: off the cloud its address is silence.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A service that gives tokens and takes longer has gone away.
+const TOKEN_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// A key as one part of a URL, slashes and all.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PATH_PART).to_string()
@@ -108,12 +111,12 @@ impl HttpSend for CredentialHttp {
             let body = response.bytes().await.map_err(unreachable)?;
             answer.body(body).map_err(|error| Error::unexpected(error.to_string()))
         };
-        if !metadata {
-            return answer.await;
-        }
-        let silent =
-            |_| Err(Error::unexpected("the metadata service does not answer (not a machine of this cloud)"));
-        tokio::time::timeout(METADATA_TIMEOUT, answer).await.unwrap_or_else(silent)
+        let (patience, silence) = if metadata {
+            (METADATA_TIMEOUT, "the metadata service does not answer (not a machine of this cloud)")
+        } else {
+            (TOKEN_TIMEOUT, "the credential service does not answer")
+        };
+        tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| Err(Error::unexpected(silence)))
     }
 }
 
