@@ -30,6 +30,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The ledger's file in its folder.
 const FILE: &str = "ledger.sqlite";
 
+/// So far the clock may be set back without anybody taking notice: what waits then waits longer by as much.
+const CLOCK_ERROR: Duration = Duration::from_mins(1);
+
 /// The ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -298,17 +301,19 @@ impl Ledger {
     }
 
     /// The cases that could be worked on now, the most urgent first: by severity, then by age. A case that the source waits
-    /// for is only among them when its message is in hand.
+    /// for is only among them when its message is in hand. One that was last written at a time that is yet to come waited by
+    /// a clock that was wrong: it is due.
     pub async fn claimable(&self, now: Timestamp, delivered: &[RunKey]) -> Result<Vec<Case>, LedgerError> {
         let delivered = serde_json::json!(delivered).to_string();
+        let wrong = now.checked_add(CLOCK_ERROR).unwrap_or(now);
         self.with(move |db| {
             select(
                 db,
                 "step NOT IN ('done', 'needs-human') AND owner IS NULL
                  AND CASE WHEN json_extract(facts, '$.needs_delivery')
-                          THEN run_key IN (SELECT value FROM json_each(?2)) ELSE due <= ?1 END
+                          THEN run_key IN (SELECT value FROM json_each(?2)) ELSE due <= ?1 OR updated > ?3 END
                  ORDER BY severity DESC, created, run_key LIMIT 1000",
-                params![now.as_microsecond(), delivered],
+                params![now.as_microsecond(), delivered, wrong.as_microsecond()],
             )
         })
         .await

@@ -1,8 +1,10 @@
 //! Services that are busy, away, cut off or closed to us: what is waited for, what is given up, and what is never seen.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
+use rnbexec::Cancel;
 use rnbexec_manager::Class;
 use rnbexec_manager::case::{Ending, Step};
 use rnbexec_tests::Desk;
@@ -345,6 +347,34 @@ async fn a_notebook_longer_than_one_request_may_be_is_published_whole() {
     assert!(file.len() > 9_600_000, "{}", file.len());
     serde_json::from_slice::<Value>(&file).expect("the whole notebook");
     assert!(desk.azure.asked(&On::put("*").with("comp", "range")).len() >= 3);
+}
+
+/// By an hour, a day and years, forwards and back, at each look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_triages_each_incident_once() {
+    const HOURS: [i64; 6] = [0, 1, -1, 24 * 366 * 30, -24, 24 * 366 * 13];
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incidents = desk.seed(2);
+    // The first poll of all looks back from a clock that is right, or it would see nothing.
+    let looks = Arc::new(AtomicUsize::new(0));
+    for _ in 0..2 {
+        let (mut setup, looks) = (desk.setup(&[]), Arc::clone(&looks));
+        setup.services.clock = Arc::new(move || {
+            let look = looks.fetch_add(1, Ordering::Relaxed);
+            Timestamp::now() + SignedDuration::from_hours(HOURS[look % HOURS.len()])
+        });
+        let manager = Arc::new(Box::pin(setup.manager()).await.unwrap_or_else(|error| panic!("{error:?}")));
+        manager.once(Cancel::never()).await.unwrap_or_else(|error| panic!("{error:?}"));
+    }
+    let report = desk.once().await;
+    assert!(report.waiting.is_empty(), "{report:?}\n{}", desk.log());
+    let mut runs = desk.runs();
+    runs.sort();
+    assert_eq!(runs, incidents, "{}", desk.log());
+    for incident in &incidents {
+        assert_eq!(desk.azure.comments(incident).len(), 1);
+        assert_eq!(desk.azure.incident(incident)["properties"]["severity"], "High");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

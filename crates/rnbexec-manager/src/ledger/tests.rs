@@ -160,6 +160,24 @@ async fn what_waits_is_not_claimable_before_it_is_due() {
     assert_eq!(ledger.claimable(at(160), &[]).await.unwrap().len(), 1);
 }
 
+/// The clock was an hour ahead when the step failed; waiting for its time again could take years.
+#[tokio::test]
+async fn what_waits_by_a_clock_that_was_wrong_is_claimable() {
+    let (_folder, ledger) = open();
+    let key = enlisted(&ledger, facts("a")).await;
+    ledger.claim(&key, at(1)).await.unwrap().unwrap();
+    let next = Next {
+        state: State { step: Step::Run, failures: 1, ending: None },
+        wait: Some(Duration::from_mins(1)),
+    };
+    ledger.record(&key, Step::Run, next, &facts("a"), Outcome::Failure("no"), at(HOUR)).await.unwrap();
+    assert!(
+        ledger.claimable(at(HOUR - 50), &[]).await.unwrap().is_empty(),
+        "clocks are set a little all the time"
+    );
+    assert_eq!(ledger.claimable(at(100), &[]).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn what_the_source_waits_for_needs_its_message() {
     let (_folder, ledger) = open();
