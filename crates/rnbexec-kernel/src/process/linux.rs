@@ -97,7 +97,7 @@ fn watch(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(events)
 }
 
-/// Compares the out-of-memory kills that our control group has counted before and after.
+/// Compares the out-of-memory kills that our control group, else the machine, has counted before and after.
 pub(super) struct OomWatch {
     counter: Option<(PathBuf, u64)>,
 }
@@ -123,7 +123,8 @@ impl OomWatch {
 }
 
 /// The files that may hold the counter for the groups that `/proc/self/cgroup` lists, version 2 first. In a container
-/// the path is often the host's and the group is mounted at the root instead.
+/// the path is often the host's and the group is mounted at the root instead. Without control groups the machine's own
+/// counter is left.
 fn counters(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -139,10 +140,11 @@ fn counters(groups: &str) -> Vec<PathBuf> {
         files.push(Path::new(root).join(path.trim_start_matches('/')).join(file));
         files.push(Path::new(root).join(file));
     }
+    files.push(PathBuf::from("/proc/vmstat"));
     files
 }
 
-/// The number after `oom_kill` in `memory.events` (v2) or `memory.oom_control` (v1).
+/// The number after `oom_kill` in `memory.events` (v2), `memory.oom_control` (v1) or `/proc/vmstat`.
 fn oom_kills(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|count| count.trim().parse().ok())
 }
@@ -158,7 +160,13 @@ mod tests {
         assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/memory/docker/abc/memory.oom_control")));
         assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/user.slice/session-1.scope/memory.events")));
         assert!(files.contains(&PathBuf::from("/sys/fs/cgroup/memory.events")));
-        assert_eq!(files.len(), 4);
+        assert_eq!(files.len(), 5);
+    }
+
+    #[test]
+    fn without_control_groups_the_machine_counts() {
+        assert_eq!(counters(""), [PathBuf::from("/proc/vmstat")]);
+        assert_eq!(oom_kills("nr_free_pages 5\npgmigrate_fail 0\noom_kill 3\nnuma_hit 1\n"), Some(3));
     }
 
     #[test]
