@@ -1,5 +1,7 @@
 //! A saved notebook as a test looks at it.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::Scratch;
@@ -16,6 +18,20 @@ impl Saved {
     #[track_caller]
     pub fn of(scratch: &Scratch) -> Self {
         Self(scratch.json("out.ipynb"))
+    }
+
+    /// The notebook that a run has put into the temporary folder, alone there, and its path.
+    ///
+    /// # Panics
+    /// When there is another number of files, or it is not JSON.
+    #[track_caller]
+    pub fn rescued(scratch: &Scratch) -> (Self, String) {
+        let entries = fs::read_dir(scratch.tmp()).expect("a scratch has a temporary folder");
+        let paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        let [path] = &paths[..] else { panic!("one rescued notebook: {paths:?}") };
+        let bytes = fs::read(path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
+        let notebook = serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        (Self(notebook), path.display().to_string())
     }
 
     /// The cells.

@@ -6,6 +6,10 @@ use rnbexec_tests::program::{Done, Running};
 use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish, wait_for};
 use serde_json::json;
 
+mod outcomes {
+    mod signals;
+}
+
 const SOON: Duration = Duration::from_mins(1);
 
 fn run(book: &Book, args: &[&str]) -> (Scratch, Done) {

@@ -296,7 +296,18 @@ impl Run<'_> {
             && !earlier_output_exists(self.request, self.services).await;
         let save = |wanted: bool| {
             let saver = &self.saver;
-            async move { if wanted { saver.flush(Durability::Visible).await } else { Ok(()) } }
+            let mut called_off = self.cancel.clone();
+            async move {
+                if !wanted {
+                    return Ok(());
+                }
+                tokio::select! {
+                    biased;
+                    written = saver.flush(Durability::Visible) => written,
+                    // Nothing was executed yet that could be lost.
+                    () = called_off.reached(CancelLevel::Interrupt) => Ok(()),
+                }
+            }
         };
         let begun = std::time::Instant::now();
         let cancel = self.cancel.clone();
@@ -324,7 +335,7 @@ impl Run<'_> {
                 if let Ok(kernel) = launched {
                     kernel.shutdown(ShutdownPolicy { grace: Duration::ZERO }).await;
                 }
-                self.saver.close().await;
+                self.end_saver().await;
                 Err(RunError::Save { source, rescued: None })
             }
         }

@@ -168,14 +168,23 @@ impl Saver {
         result
     }
 
-    /// Ends without saving.
+    /// Ends without saving. What is being written is waited for.
     pub(crate) async fn close(&mut self) {
         self.shared.state().closed = true;
         self.shared.wake.notify_one();
-        if let Some(task) = self.task.take() {
-            // The task neither panics nor is aborted: it ends by itself when told to.
+        if let Some(task) = &mut self.task {
+            // The task does not panic: it ends by itself when told to.
             drop(task.await);
         }
+        self.task = None;
+    }
+
+    /// Ends at once. What is being written is given up: of it, stores promise, either all arrives or nothing.
+    pub(crate) async fn abandon(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        self.close().await;
     }
 }
 

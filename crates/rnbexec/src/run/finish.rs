@@ -1,5 +1,7 @@
 //! After the cells: tell the truth in the notebook, save it, end the kernel.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rnbexec_kernel::{
     ExecuteRequest, ExecutionEnd, Kernel, KernelEvent, Kernelspec, LaunchError, ShutdownPolicy,
@@ -9,13 +11,16 @@ use rnbexec_notebook::{Cell, Json, Notebook, papermill};
 
 use super::time::{Stamp, after, at};
 use super::{Run, earlier_output_exists, fresh_id, note, pause_before, writes_once};
-use crate::cancel::CancelLevel;
+use crate::cancel::{Cancel, CancelLevel};
 use crate::outcome::{CellError, TimeLimit};
 use crate::redact::Redactor;
 use crate::request::OnError;
 use crate::save::Saver;
-use crate::store::{Durability, StoreError};
+use crate::store::{Action, Durability, StoreError, StoreErrorKind};
 use crate::{Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
+
+/// How long storage may still take for the notebook once the run is told to stop at once.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Writes a notebook that was only parameterized.
 pub(super) async fn prepared_only(
@@ -42,7 +47,7 @@ fn not_executed(notebook: Notebook, outcome: Outcome, warnings: Vec<String>) -> 
         outcome,
         attempts: 1,
         executed_cells: 0,
-        duration: std::time::Duration::ZERO,
+        duration: Duration::ZERO,
         saved: false,
         kernel: None,
         warnings,
@@ -80,7 +85,7 @@ impl Run<'_> {
             if !wanted {
                 break Ok(false);
             }
-            match self.saver.flush(Durability::Durable).await {
+            match self.flush_in_time(Durability::Durable).await {
                 Err(error) if error.is_transient() && attempt <= self.request.retries => {
                     tokio::select! {
                         () = tokio::time::sleep(pause_before(attempt)) => attempt += 1,
@@ -90,8 +95,36 @@ impl Run<'_> {
                 written => break written.map(|()| self.request.output.is_some()),
             }
         };
-        self.saver.close().await;
+        self.end_saver().await;
         saved
+    }
+
+    /// Saves now; once the run is told to stop at once, storage that does not answer is not waited for any longer.
+    async fn flush_in_time(&mut self, durability: Durability) -> Result<(), StoreError> {
+        tokio::select! {
+            biased;
+            written = self.saver.flush(durability) => return written,
+            () = out_of_patience(&mut self.cancel) => {}
+        }
+        self.saver.abandon().await;
+        match &self.request.output {
+            Some(output) => {
+                let kind = StoreErrorKind::Unavailable { retry_after: None };
+                Err(StoreError::new(Action::Write, output, kind))
+            }
+            // What is written nowhere is written.
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for what is still being written, with the same patience.
+    pub(super) async fn end_saver(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.saver.close() => return,
+            () = out_of_patience(&mut self.cancel) => {}
+        }
+        self.saver.abandon().await;
     }
 
     /// Ends a run whose kernel is up. The kernel goes first: what it says to its very end belongs into the notebook,
@@ -106,15 +139,21 @@ impl Run<'_> {
         let policy = match outcome {
             // It was asked to stop and perhaps would not: no more patience.
             Outcome::TimedOut { .. } | Outcome::Interrupted { .. } => {
-                ShutdownPolicy { grace: std::time::Duration::ZERO }
+                ShutdownPolicy { grace: Duration::ZERO }
             }
             _ => ShutdownPolicy::default(),
         };
+        let mut at_once = self.cancel.clone();
         let meanwhile = async {
-            // The last save tells whether the notebook can be written.
-            if self.saves_now { self.saver.flush(Durability::Visible).await.err() } else { None }
+            if self.saves_now {
+                tokio::select! {
+                    // The last save tells whether the notebook can be written.
+                    written = self.saver.flush(Durability::Visible) => drop(written),
+                    () = at_once.reached(CancelLevel::Kill) => {}
+                }
+            }
         };
-        let ((exit, late), _) = tokio::join!(kernel.shutdown_and_drain(policy), meanwhile);
+        let ((exit, late), ()) = tokio::join!(kernel.shutdown_and_drain(policy), meanwhile);
         tracing::debug!(?exit, late = late.len(), "the kernel is gone");
         for message in &late {
             // There is nobody left to answer.
@@ -163,7 +202,7 @@ impl Run<'_> {
     }
 
     /// Writes how the run ended into the notebook and hands it to the saver.
-    fn complete(&mut self, outcome: &Outcome) -> std::time::Duration {
+    fn complete(&mut self, outcome: &Outcome) -> Duration {
         while let Ok(line) = self.kernel_output.try_recv() {
             (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
         }
@@ -204,7 +243,7 @@ impl Run<'_> {
         self,
         kernelspec: &Kernelspec,
         outcome: Outcome,
-        duration: std::time::Duration,
+        duration: Duration,
         saved: Result<bool, StoreError>,
     ) -> Result<RunReport, RunError> {
         let saved = match saved {
@@ -266,7 +305,7 @@ impl Run<'_> {
         let mut request = ExecuteRequest::new(code.expose());
         request.store_history = false;
         let mut execution = kernel.execute(request);
-        let timed_out = |limit, after: Option<std::time::Duration>| {
+        let timed_out = |limit, after: Option<Duration>| {
             Some(Outcome::TimedOut { cell: None, limit, after: after.unwrap_or_default(), killed: false })
         };
         let limits = &self.request.limits;
@@ -302,6 +341,12 @@ impl Run<'_> {
             })
         })
     }
+}
+
+/// Resolves a little after the run is told to stop at once.
+async fn out_of_patience(cancel: &mut Cancel) {
+    cancel.reached(CancelLevel::Kill).await;
+    tokio::time::sleep(LAST_PATIENCE).await;
 }
 
 fn is_error(output: &Json) -> bool {
