@@ -2,7 +2,8 @@
 
     fake_kernel.py CONNECTION_FILE [FLAGS]
 
-One command a line, run in order between `status: busy` and the closing reply and idle:
+One command a line, run in order between `status: busy` and the closing reply and idle (`die`, `exit` and `sleep` after
+`before-busy` run before busy):
 
     stdout TEXT | stderr TEXT          a stream message; `\\n` in TEXT is a new line
     display MIME TEXT                  display_data
@@ -11,22 +12,31 @@ One command a line, run in order between `status: busy` and the closing reply an
     error-reply NAME VALUE             the reply says error, without an error output
     iopub TYPE JSON                    any message on iopub, parent this cell
     foreign-parent COMMAND             an output command with the parent of an unknown request
+    earlier-parent COMMAND             an output command with the parent of the cell before
     duplicate COMMAND                  an output command whose message is sent twice, same id
+    swap COMMAND | COMMAND             two output commands whose messages are made in this order and sent in the other
     bad-signature COMMAND              an output command with a wrong HMAC
     short-frame | junk-frame | not-json   a message cut short, without delimiter, signed but no JSON
     lines N                            N stream messages, each one numbered line
     flood SIZE                         one stream message of SIZE (such as 50MB) characters
     reply | idle                       send the closing reply or idle now, and not again at the end
+    foreign-reply | repeat-reply       a reply to an unknown request, or the reply to the cell before once more
     never-reply | never-idle           do not send it at all
     sleep SECONDS                      wait; an interrupt ends it as KeyboardInterrupt
+    sleep-until PATH                   the same, until a file is there
     ignore-interrupt                   from here on interrupts do nothing
     input PROMPT                       ask on stdin, print the answer (or that there was none within 2 s)
     stdout-fd TEXT | stderr-fd TEXT    write a line to the process's own stdout or stderr
     die SIGNAL | exit CODE             end at once: by a signal, or with a code and no reply
     stop                               stop the whole process (SIGSTOP): alive and silent
+    close-streams                      close the process's own stdin, stdout and stderr
+    children COUNT                     start so many processes that sleep for ten minutes
+    eat SIZE                           hold on to so much memory (such as 500MB)
+    write PATH TEXT                    write a line over a file
     env NAME | cwd | argv | count      print it
 
-Flags: --die-at-start CODE, --no-kernel-info, --kernel-info-delay SECONDS, --ignore-terminate, --no-shutdown (a
+Flags: --die-at-start CODE, --kill-at-start SIGNAL, --kill-when-asked SIGNAL (once its channels are open, at the first
+request), --kill-at-shutdown SIGNAL (when it is asked to shut down), --no-kernel-info, --kernel-info-delay SECONDS, --ignore-terminate, --no-shutdown (a
 shutdown_request is answered and not followed), --welcome (iopub_welcome on subscription), --child (starts a `sleep 600` beside itself).
 """
 
@@ -60,6 +70,9 @@ class Kernel:
         self.count = 0
         self.interrupted = False
         self.ignoring = False
+        self.before = {}
+        self.last_reply = None
+        self.held = []
         self.context = zmq.Context()
         transport, ip = connection["transport"], connection["ip"]
         separator = "-" if transport == "ipc" else ":"
@@ -146,6 +159,10 @@ class Kernel:
         if kind == "execute_request":
             self.execute(content)
             return
+        if kind == "kernel_info_request" and self.options.kill_when_asked:
+            os.kill(os.getpid(), self.options.kill_when_asked)
+        if kind == "shutdown_request" and self.options.kill_at_shutdown:
+            os.kill(os.getpid(), self.options.kill_at_shutdown)
         if kind == "kernel_info_request" and self.options.no_kernel_info:
             return
         self.publish("status", {"execution_state": "busy"}, header)
@@ -178,14 +195,18 @@ class Kernel:
         self.reply = {"status": "ok", "execution_count": self.count, "payload": [], "user_expressions": {}}
         self.closing = ["reply", "idle"]
         parent = self.parent
+        lines = [line.strip() for line in content["code"].splitlines()]
+        for line in lines:
+            if line.startswith("before-busy "):
+                self.command(line.removeprefix("before-busy "))
+        lines = [line for line in lines if line and not line.startswith(("#", "before-busy "))]
         self.publish("status", {"execution_state": "busy"}, parent)
         self.publish("execute_input", {"code": content["code"], "execution_count": self.count}, parent)
         reply_to = self.reply_to
         try:
-            for line in content["code"].splitlines():
+            for line in lines:
                 self.parent, self.reply_to = parent, reply_to
-                if line.strip() and not line.startswith("#"):
-                    self.command(line.strip())
+                self.command(line)
                 if self.reply["status"] == "error":
                     break
         except Interrupted:
@@ -194,6 +215,7 @@ class Kernel:
         self.parent, self.reply_to = parent, reply_to
         for step in list(self.closing):
             self.command(step)
+        self.before = parent
 
     def fail(self, name, value, say):
         error = {"ename": name, "evalue": value, "traceback": [f"{name}: {value}"]}
@@ -240,6 +262,12 @@ class Kernel:
             self.fail(name, value, False)
         elif word == "foreign-parent":
             self.publish(*self.output(rest), {**self.parent, "msg_id": uuid.uuid4().hex})
+        elif word == "earlier-parent":
+            self.publish(*self.output(rest), self.before)
+        elif word == "swap":
+            made = [self.frames(*self.output(part.strip()), self.parent) for part in rest.split("|")]
+            for frames in reversed(made):
+                self.iopub.send_multipart([b"", *frames])
         elif word == "duplicate":
             msg_type, content = self.output(rest)
             frames = [b"", *self.frames(msg_type, content, self.parent)]
@@ -263,7 +291,13 @@ class Kernel:
             self.publish("stream", {"name": "stdout", "text": "x" * (int(rest.removesuffix("MB")) * 1_000_000)}, self.parent)
         elif word == "reply":
             self.closing.remove("reply")
-            socket.send_multipart([*idents, *self.frames("execute_reply", self.reply, self.parent)])
+            self.last_reply = [*idents, *self.frames("execute_reply", self.reply, self.parent)]
+            socket.send_multipart(self.last_reply)
+        elif word == "foreign-reply":
+            parent = {**self.parent, "msg_id": uuid.uuid4().hex}
+            socket.send_multipart([*idents, *self.frames("execute_reply", {"status": "error"}, parent)])
+        elif word == "repeat-reply":
+            socket.send_multipart(self.last_reply)
         elif word == "idle":
             self.closing.remove("idle")
             self.publish("status", {"execution_state": "idle"}, self.parent)
@@ -271,6 +305,9 @@ class Kernel:
             self.closing.remove(word.removeprefix("never-"))
         elif word == "sleep":
             self.wait(float(rest))
+        elif word == "sleep-until":
+            while not os.path.exists(rest):
+                self.wait(0.01)
         elif word == "ignore-interrupt":
             self.ignoring = True
         elif word == "input":
@@ -292,6 +329,18 @@ class Kernel:
             os._exit(int(rest))
         elif word == "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
+        elif word == "close-streams":
+            for descriptor in range(3):
+                os.close(descriptor)
+        elif word == "children":
+            self.held += [subprocess.Popen(["sleep", "600"]) for _ in range(int(rest))]
+        elif word == "eat":
+            for _ in range(int(rest.removesuffix("MB"))):
+                self.held.append(bytearray(b"x" * 1_000_000))
+        elif word == "write":
+            path, _, text = rest.partition(" ")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
         elif word in ("env", "cwd", "argv", "count"):
             said = {"env": lambda: os.environ.get(rest), "cwd": os.getcwd, "argv": lambda: sys.argv[1:]}
             said = self.count if word == "count" else said[word]()
@@ -304,6 +353,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("connection_file")
     parser.add_argument("--die-at-start", type=int)
+    parser.add_argument("--kill-at-start", type=int)
+    parser.add_argument("--kill-when-asked", type=int)
+    parser.add_argument("--kill-at-shutdown", type=int)
     parser.add_argument("--no-kernel-info", action="store_true")
     parser.add_argument("--kernel-info-delay", type=float, default=0)
     parser.add_argument("--ignore-terminate", action="store_true")
@@ -314,6 +366,8 @@ def main():
     if options.die_at_start is not None:
         print("fake kernel: the reason it did not start", file=sys.stderr, flush=True)
         sys.exit(options.die_at_start)
+    if options.kill_at_start:
+        os.kill(os.getpid(), options.kill_at_start)
     if options.child:
         subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(options.connection_file, encoding="utf-8") as file:

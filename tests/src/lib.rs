@@ -9,6 +9,7 @@
 //! - [`fake_kernel`]: a kernel whose language is faults.
 //! - [`program`]: the built command line, started in a world of its own.
 //! - [`saved`]: a saved notebook as a test looks at it.
+//! - [`preload`]: what breaks under a program: its disk, its clock.
 //! - [`scratch`]: a temporary folder with that world's environment, and who is still alive in it.
 //! - [`servers`]: the servers that the stores are tested against.
 //! - [`wait`]: waiting for a state with a deadline.
@@ -22,6 +23,7 @@ pub mod desk;
 pub mod differential;
 pub mod fake_kernel;
 pub mod oracle;
+pub mod preload;
 pub mod program;
 pub mod saved;
 pub mod scratch;

@@ -18,6 +18,10 @@ use rnbexec::{
 use rnbexec_notebook::{CellStatus, Json};
 use rnbexec_tests::{Book, Scratch};
 
+mod library {
+    mod faults;
+}
+
 /// A library's world: documents in memory, the oracle's kernels, a private home.
 struct World {
     documents: MemoryStore,

@@ -7,6 +7,10 @@ use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish, wait_for};
 use serde_json::json;
 
 mod outcomes {
+    mod clock;
+    mod deaths;
+    mod memory;
+    mod odd_messages;
     mod signals;
 }
 

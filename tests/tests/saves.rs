@@ -8,6 +8,10 @@ use rnbexec_tests::program::Running;
 use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish, wait_for};
 use serde_json::Value;
 
+mod saves {
+    mod disks;
+}
+
 const SOON: Duration = Duration::from_mins(1);
 
 #[test]
