@@ -10,6 +10,8 @@ mod event;
 mod outcome;
 mod record;
 mod redact;
+#[doc = include_str!("../PROMISES.md")]
+pub mod promises {}
 pub mod report;
 mod request;
 mod run;
