@@ -81,34 +81,68 @@ pub fn format_path_with(
     builtins: &Builtins,
     escape: Escape,
 ) -> Result<String, TemplateError> {
+    let pieces = format_pieces(template, parameters, builtins)?;
+    Ok(pieces
+        .into_iter()
+        .map(|piece| match (piece, escape) {
+            (Piece::Filled(text), Escape::Segment) => escape_segment(&text),
+            (Piece::Filled(text), Escape::None) | (Piece::Fixed(text), _) => text,
+        })
+        .collect())
+}
+
+/// A piece of a path whose fields are filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// What stands in the template itself, braces undone.
+    Fixed(String),
+    /// What a field became.
+    Filled(String),
+}
+
+/// Fills parameters into a path and tells its own text from what values brought, for callers with rules of their own
+/// about what a value may do to a path. Values are as they are; fixed pieces are never empty and never stand side by
+/// side.
+///
+/// # Errors
+/// As [`format_path`].
+pub fn format_pieces(
+    template: &str,
+    parameters: &Parameters,
+    builtins: &Builtins,
+) -> Result<Vec<Piece>, TemplateError> {
     let names = Names { parameters, builtins };
-    let mut path = String::new();
+    let mut pieces = Vec::new();
+    let mut fixed = String::new();
     let mut characters = template.chars();
     while let Some(c) = characters.next() {
         let rest = characters.as_str();
         match c {
             '{' if rest.starts_with('{') => {
                 characters.next();
-                path.push('{');
+                fixed.push('{');
             }
             '}' if rest.starts_with('}') => {
                 characters.next();
-                path.push('}');
+                fixed.push('}');
             }
             '}' => return Err(syntax("single '}' encountered")),
             '{' if rest.is_empty() => return Err(syntax("single '{' encountered")),
             '{' => {
                 let (text, after) = field::format(rest, &names)?;
-                match escape {
-                    Escape::None => path.push_str(&text),
-                    Escape::Segment => path.push_str(&escape_segment(&text)),
+                if !fixed.is_empty() {
+                    pieces.push(Piece::Fixed(std::mem::take(&mut fixed)));
                 }
+                pieces.push(Piece::Filled(text));
                 characters = after.chars();
             }
-            c => path.push(c),
+            c => fixed.push(c),
         }
     }
-    Ok(path)
+    if !fixed.is_empty() {
+        pieces.push(Piece::Fixed(fixed));
+    }
+    Ok(pieces)
 }
 
 fn syntax(what: impl Into<String>) -> TemplateError {

@@ -4,6 +4,7 @@
 //! by a [`Cancel`], and returns a [`RunReport`] that says truthfully how the run ended. Where papermill is right the
 //! executed notebook is what papermill would have written; the differences are few and listed in the README.
 
+pub mod batch;
 mod cancel;
 mod error;
 mod event;

@@ -38,6 +38,9 @@ pub struct RunRequest {
     /// How often the whole run is begun again after a failure of the environment (the kernel died or did not start,
     /// storage was unavailable); never after a failure of the notebook.
     pub retries: u32,
+    /// A digest of what decides the result. It is kept in the notebook's metadata once the run succeeded, so that whoever
+    /// made it can tell later that the run need not be done again ([`batch`](crate::batch) does).
+    pub fingerprint: Option<String>,
 }
 
 impl RunRequest {
@@ -57,6 +60,7 @@ impl RunRequest {
             limits: Limits::default(),
             saves: SavePolicy::default(),
             retries: 0,
+            fingerprint: None,
         }
     }
 

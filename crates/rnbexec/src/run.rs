@@ -2,7 +2,7 @@
 
 mod cell;
 mod finish;
-mod note;
+pub(crate) mod note;
 mod prepare;
 mod time;
 

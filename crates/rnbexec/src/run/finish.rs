@@ -30,6 +30,7 @@ pub(super) async fn prepared_only(
     warnings: Vec<String>,
 ) -> Result<RunReport, RunError> {
     let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
+    note::succeeded(&mut notebook, request.fingerprint.as_deref(), &Outcome::Prepared);
     saver.replace(&mut notebook);
     saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
     Ok(RunReport { saved: request.output.is_some(), ..not_executed(notebook, Outcome::Prepared, warnings) })
@@ -226,7 +227,9 @@ impl Run<'_> {
                 note::set(metadata, note::OUTCOME, outcome.name());
                 note::set(metadata, note::REASON, &self.redactor.text(&outcome.reason()));
             }
-            Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => {}
+            Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => {
+                note::succeeded(&mut self.notebook, self.request.fingerprint.as_deref(), outcome);
+            }
         }
         if matches!(outcome, Outcome::CellFailed(_)) {
             self.saver.replace(&mut self.notebook);

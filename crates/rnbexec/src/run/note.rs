@@ -3,10 +3,14 @@
 
 use rnbexec_notebook::{Json, Notebook, Object};
 
+use crate::Outcome;
+
 /// Of a notebook: how the run ended, in one word.
-pub(super) const OUTCOME: &str = "outcome";
+pub(crate) const OUTCOME: &str = "outcome";
 /// Of a notebook: why it ended so.
 pub(super) const REASON: &str = "reason";
+/// Of a notebook whose run succeeded: the fingerprint that the caller gave.
+pub(crate) const FINGERPRINT: &str = "fingerprint";
 /// Of a cell: that outputs may be missing.
 pub(super) const OUTPUTS: &str = "outputs";
 
@@ -21,9 +25,17 @@ pub(super) fn set(metadata: &mut Object, key: &str, value: &str) {
     }
 }
 
+/// Notes of a run that succeeded by what its result can be told from another's, when its caller gave that.
+pub(super) fn succeeded(notebook: &mut Notebook, fingerprint: Option<&str>, outcome: &Outcome) {
+    if let Some(fingerprint) = fingerprint.filter(|_| outcome.is_success()) {
+        set(notebook.metadata_mut(), OUTCOME, outcome.name());
+        set(notebook.metadata_mut(), FINGERPRINT, fingerprint);
+    }
+}
+
 /// Removes the notes of an earlier run, which are not true of this one.
 pub(super) fn forget(notebook: &mut Notebook) {
-    remove(notebook.metadata_mut(), &[OUTCOME, REASON]);
+    remove(notebook.metadata_mut(), &[OUTCOME, REASON, FINGERPRINT]);
     for cell in notebook.cells_mut() {
         remove(cell.metadata_mut(), &[OUTPUTS]);
     }
