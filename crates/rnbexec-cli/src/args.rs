@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::batch::args::BatchArgs;
 use crate::duration::{Limit, parse_limit};
 use crate::exit;
 use crate::manager::args::{DemoArgs, ManagerCommand};
@@ -25,6 +26,8 @@ use attached::split_attached_pairs;
 pub(crate) enum Invocation {
     /// Run a notebook.
     Run(Front, Box<RunArgs>),
+    /// Run a notebook many times.
+    Batch(Box<BatchArgs>),
     /// Print papermill's version.
     PapermillVersion,
     /// Show a notebook's parameters.
@@ -54,6 +57,9 @@ enum Command {
     /// Run a notebook and save the executed copy
     #[command(override_usage = RUN_USAGE, after_help = run_after_help())]
     Run(Box<RunArgs>),
+    /// Run a notebook many times, each with parameters of its own
+    #[command(override_usage = BATCH_USAGE, after_help = batch_after_help())]
+    Batch(Box<BatchArgs>),
     /// Show the parameters a notebook takes
     #[command(
         after_help = "Exits with 1 when no cell is tagged 'parameters' (with --json: an empty schema and 0)."
@@ -132,6 +138,8 @@ pub(crate) struct PapermillArgs {
     pub(crate) run: RunningArgs,
     #[command(flatten)]
     pub(crate) output_options: OutputArgs,
+    #[command(flatten)]
+    pub(crate) sinks: SinkArgs,
 }
 
 #[derive(Debug, Default, Args)]
@@ -236,16 +244,22 @@ pub(crate) struct OutputArgs {
     log_output: bool,
     #[arg(long, overrides_with = "log_output", hide = true)]
     no_log_output: bool,
+    /// The least important messages to show on standard error
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) log_level: Level,
+}
+
+/// Where the streams of one run go.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct SinkArgs {
     /// Write what the cells print to their stdout into this file as it comes; `-` is standard output
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) stdout_file: Option<PathBuf>,
     /// Write what the cells print to their stderr into this file as it comes; `-` is standard output
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) stderr_file: Option<PathBuf>,
-    /// The least important messages to show on standard error
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) log_level: Level,
 }
 
 /// What `rnbexec run` takes on top of papermill.
@@ -431,6 +445,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     let matches = command.try_get_matches_from(arguments)?;
     match Rnbexec::from_arg_matches(&matches)?.command {
         Command::Run(args) => Ok(Invocation::Run(Front::Run, args)),
+        Command::Batch(args) => Ok(Invocation::Batch(args)),
         Command::Inspect(args) => Ok(Invocation::Inspect(args)),
         Command::Report(args) => Ok(Invocation::Report(args)),
         Command::Kernel(command) => Ok(Invocation::Kernel(command)),
@@ -468,13 +483,16 @@ fn is_papermill(program: &OsString) -> bool {
 pub(crate) fn usage_error(front: Front, message: &str) -> clap::Error {
     let mut command = match front {
         Front::Papermill => PapermillCommand::command(),
-        Front::Run => {
-            let mut command = Rnbexec::command();
-            command.build();
-            command.find_subcommand("run").cloned().unwrap_or(command)
-        }
+        Front::Run => subcommand("run"),
+        Front::Batch => subcommand("batch"),
     };
     command.error(clap::error::ErrorKind::MissingRequiredArgument, message)
+}
+
+fn subcommand(name: &str) -> clap::Command {
+    let mut command = Rnbexec::command();
+    command.build();
+    command.find_subcommand(name).cloned().unwrap_or(command)
 }
 
 /// Prints help, version or a usage error where it belongs, and returns the exit code.
@@ -486,6 +504,8 @@ pub(crate) fn show(error: &clap::Error) -> u8 {
 }
 
 const RUN_USAGE: &str = "rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
+const BATCH_USAGE: &str =
+    "rnbexec batch [OPTIONS] NOTEBOOK_PATH --each ROWS|--grid NAME=VALUES [--output TEMPLATE]";
 const PAPERMILL_USAGE: &str = "papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
 
 /// Which command line a run came from.
@@ -493,6 +513,8 @@ const PAPERMILL_USAGE: &str = "papermill [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
 pub(crate) enum Front {
     /// `rnbexec run`
     Run,
+    /// `rnbexec batch`
+    Batch,
     /// papermill's
     Papermill,
 }
@@ -502,6 +524,7 @@ impl Front {
     pub(crate) fn usage(self) -> &'static str {
         match self {
             Self::Run => RUN_USAGE,
+            Self::Batch => BATCH_USAGE,
             Self::Papermill => PAPERMILL_USAGE,
         }
     }
@@ -512,6 +535,17 @@ fn run_after_help() -> String {
         "A cell's own time limit: tag it `timeout=SECONDS`. A cell that may raise: tag it `raises-exception`.\n\
          Fields in paths: {{name}}, {{name:03d}}, {{pm[run_uuid]}}, {{pm[current_datetime_utc]:%Y%m%d}}.\n\n{}",
         exit::help_section()
+    )
+}
+
+fn batch_after_help() -> String {
+    format!(
+        "Rows: a CSV text whose first line has the names (values are typed as -p types them, an empty one is not given), \
+         JSON lines, or a JSON array of objects. What a row gives wins over -p, -r, -f, -y and -b.\n\
+         Fields in --output: {{name}}, {{name:03d}}, {{row}} (the number of the run, from 1, unless a parameter is called \
+         row), {{pm[run_uuid]}}. A value may bring folders, but none that lie outside of the folder before the first \
+         field.\n\n{}",
+        exit::batch_help_section()
     )
 }
 

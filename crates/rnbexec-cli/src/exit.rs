@@ -38,10 +38,30 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (TERMINATED, "stopped by SIGTERM"),
 ];
 
+/// The codes of `rnbexec batch`, which speak of all its runs. Those that are left out mean one run alone.
+pub(crate) const BATCH_TABLE: &[(u8, &str)] = &[
+    (SUCCESS, "every run succeeded, or was done before (--resume)"),
+    (FAILURE, "a run failed or was refused, or the request cannot be done"),
+    (USAGE, "the command line is wrong"),
+    (TRY_AGAIN, "try again: runs failed, all of them because something was not available"),
+    (HANGUP, "stopped because the terminal went away (SIGHUP)"),
+    (INTERRUPTED, "stopped by Ctrl-C (SIGINT)"),
+    (TERMINATED, "stopped by SIGTERM"),
+];
+
 /// The table as a section of the help text.
 pub(crate) fn help_section() -> String {
+    section(TABLE)
+}
+
+/// The same for `rnbexec batch`.
+pub(crate) fn batch_help_section() -> String {
+    section(BATCH_TABLE)
+}
+
+fn section(table: &[(u8, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");
-    for (code, meaning) in TABLE {
+    for (code, meaning) in table {
         writeln!(text, "  {code:>3}  {meaning}").expect("writing to a String does not fail");
     }
     text
@@ -55,6 +75,13 @@ mod tests {
     fn the_codes_are_the_documented_ones_and_each_is_listed_once() {
         let codes: Vec<u8> = TABLE.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes, [0, 1, 2, 75, 124, 129, 130, 138, 143]);
+    }
+
+    #[test]
+    fn a_batch_has_no_codes_of_its_own() {
+        let known: Vec<u8> = TABLE.iter().map(|(code, _)| *code).collect();
+        assert!(BATCH_TABLE.iter().all(|(code, _)| known.contains(code)));
+        assert!(batch_help_section().contains("  130  stopped by Ctrl-C"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The `rnbexec` command line: `run`, `inspect`, `report`, `kernel`, `manager`, `demo`, and papermill's own command line under papermill's name.
+//! The `rnbexec` command line: `run`, `batch`, `inspect`, `report`, `kernel`, `manager`, `demo`, and papermill's own command line under papermill's name.
 //!
 //! The program on one screen: read the flags ([`args`]), hand them to their command, exit with its code ([`exit`]).
 //! A command first checks its flags ([`settings`]), then acts. Standard output holds only what was asked for; all else
 //! goes to standard error by way of [`console`], which lets no control sequence of a stranger through.
 
 mod args;
+mod batch;
 mod completions;
 mod console;
 mod demo;
@@ -40,6 +41,7 @@ use args::Invocation;
 fn main() -> ExitCode {
     ExitCode::from(match args::parse(std::env::args_os()) {
         Ok(Invocation::Run(front, args)) => run::run(front, args.papermill, args.more),
+        Ok(Invocation::Batch(args)) => batch::batch(*args),
         Ok(Invocation::PapermillVersion) => version::papermill(),
         Ok(Invocation::Inspect(args)) => inspect::inspect(*args),
         Ok(Invocation::Report(args)) => report::report(&args),

@@ -30,7 +30,7 @@ pub(crate) use doctor::of_kernel;
 pub(crate) use installing::Installing;
 pub(crate) use pass::{Kind, Passed, pass, tell_troubles};
 pub(crate) use progress::Progress;
-pub(crate) use table::{Column, room_on_stdout, table};
+pub(crate) use table::{Column, cut, room_on_stderr, room_on_stdout, table};
 
 /// Does what was asked about incidents and returns the exit code.
 pub(crate) fn manager(command: ManagerCommand) -> u8 {

@@ -25,6 +25,11 @@ impl Filler {
         })
     }
 
+    /// What `{pm[…]}` means.
+    pub(crate) fn builtins(&self) -> &Builtins {
+        &self.0
+    }
+
     /// The path with its fields filled in.
     pub(crate) fn fill(&self, path: &str, parameters: &Parameters) -> Result<String, Failure> {
         format_path(path, parameters, &self.0).map_err(|error| {
@@ -75,6 +80,14 @@ impl Source {
     pub(crate) fn extension_warning(&self) -> Option<String> {
         match self {
             Self::Place { location, text } => extension::warning(text, location, extension::NOTEBOOK),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// What its file is called.
+    pub(crate) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::Place { location, .. } => location.file_name().map(str::to_owned),
             Self::Text(_) => None,
         }
     }

@@ -175,7 +175,7 @@ fn meter(description: &str, done: usize, total: usize, elapsed: Duration) -> Str
 }
 
 /// `MM:SS`, or `H:MM:SS` from an hour on.
-fn clock(time: Duration) -> String {
+pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 {

@@ -138,9 +138,9 @@ impl Told {
         if !self.json {
             return exit_code;
         }
-        let stopped = matches!(end, End::Stopped(_));
+        let otherwise = if matches!(end, End::Stopped(_)) { "interrupted" } else { "error" };
         let run =
-            summary::Run { exit_code, input: &self.input, output: &self.output, report, failure, stopped };
+            summary::Run { exit_code, input: &self.input, output: &self.output, report, failure, otherwise };
         let line = Summary::of(run).line();
         if self.to_stdout {
             console.block(&line);

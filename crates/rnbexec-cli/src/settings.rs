@@ -125,11 +125,19 @@ impl Settings {
         more: MoreArgs,
         variable: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, Refused> {
-        let PapermillArgs { notebook: _, output: _, parameters, inject, kernel, run, output_options: out } =
-            args;
+        let PapermillArgs {
+            notebook: _,
+            output: _,
+            parameters,
+            inject,
+            kernel,
+            run,
+            output_options: out,
+            sinks: to,
+        } = args;
         let stdout = std::path::Path::new("-");
         if places.to_stdout()
-            && [&out.stdout_file, &out.stderr_file].iter().any(|file| file.as_deref() == Some(stdout))
+            && [&to.stdout_file, &to.stderr_file].iter().any(|file| file.as_deref() == Some(stdout))
         {
             let problem = "the notebook and what its cells print cannot both go to standard output";
             return Err(Refused::Usage(problem.to_owned()));
@@ -148,7 +156,7 @@ impl Settings {
                 .help("--cwd names the folder that the kernel works in")
                 .into());
         }
-        for file in [&out.stdout_file, &out.stderr_file].into_iter().flatten().filter(|_| executes) {
+        for file in [&to.stdout_file, &to.stderr_file].into_iter().flatten().filter(|_| executes) {
             sinks::check(file)?;
         }
         let start_timeout = kernel.start_timeout.unwrap_or(60);
@@ -197,8 +205,8 @@ impl Settings {
             progress_bar: out.progress_bar(),
             log_output: out.log_output(),
             environment: out.log_level <= Level::Info,
-            stdout_file: out.stdout_file,
-            stderr_file: out.stderr_file,
+            stdout_file: to.stdout_file,
+            stderr_file: to.stderr_file,
         };
         Ok(Self { places, parameters, inject, show, fork_server: more.fork_server, request })
     }
@@ -214,7 +222,12 @@ impl Settings {
     }
 
     /// The request, now that its paths and parameters are known.
-    pub(crate) fn request(self, input: Input, output: Location, parameters: Parameters) -> RunRequest {
+    pub(crate) fn request(
+        self,
+        input: Input,
+        output: impl Into<Option<Location>>,
+        parameters: Parameters,
+    ) -> RunRequest {
         let request = self.request;
         RunRequest {
             parameters,

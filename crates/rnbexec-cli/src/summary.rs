@@ -8,7 +8,7 @@ use crate::failure::Failure;
 /// The line. A key that does not apply is null, so that every line has the same keys.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary<'a> {
-    /// One word: the outcome's name, or `error` when the run could not be done.
+    /// One word: the outcome's name, or why there is none (`error`, `interrupted`, …).
     outcome: &'a str,
     exit_code: u8,
     /// Redacted.
@@ -56,8 +56,8 @@ pub(crate) struct Run<'a> {
     /// How the run ended, if it was done at all.
     pub(crate) report: Option<&'a RunReport>,
     pub(crate) failure: Option<&'a Failure>,
-    /// It was stopped before there was anything to report.
-    pub(crate) stopped: bool,
+    /// What to call it when there is nothing to report.
+    pub(crate) otherwise: &'a str,
 }
 
 impl<'a> Summary<'a> {
@@ -66,8 +66,7 @@ impl<'a> Summary<'a> {
         Self {
             outcome: match report {
                 Some(report) => report.outcome.name(),
-                None if run.stopped => "interrupted",
-                None => "error",
+                None => run.otherwise,
             },
             exit_code: run.exit_code,
             input: run.input,
@@ -115,14 +114,14 @@ fn failed_cell(outcome: &Outcome) -> Option<FailedCell<'_>> {
 mod tests {
     use super::*;
 
-    fn run(failure: Option<&Failure>, stopped: bool) -> Run<'_> {
-        Run { exit_code: 1, input: "in.ipynb", output: "out.ipynb", report: None, failure, stopped }
+    fn run<'a>(failure: Option<&'a Failure>, otherwise: &'a str) -> Run<'a> {
+        Run { exit_code: 1, input: "in.ipynb", output: "out.ipynb", report: None, failure, otherwise }
     }
 
     #[test]
     fn a_run_that_could_not_be_done_is_one_line_with_all_keys() {
         let failure = Failure::new("cannot read\nit").cause("no such file").help("check the path");
-        let line = Summary::of(run(Some(&failure), false)).line();
+        let line = Summary::of(run(Some(&failure), "error")).line();
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(json["outcome"], "error");
@@ -134,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_run_that_was_stopped_before_it_began_is_interrupted() {
-        let json: serde_json::Value = serde_json::from_str(&Summary::of(run(None, true)).line()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&Summary::of(run(None, "interrupted")).line()).unwrap();
         assert_eq!(json["outcome"], "interrupted");
     }
 
