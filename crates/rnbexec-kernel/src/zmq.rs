@@ -25,7 +25,7 @@ const MAX_FRAME: u64 = 4 << 30;
 /// How long a peer may take over greeting and handshake once it accepted the connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes asked of the socket at a time.
+/// Bytes asked of the socket at a time, and the size from which a frame gets memory of its own.
 const READ_CHUNK: usize = 64 << 10;
 
 /// At most this much is set aside for a frame before its bytes have come.
@@ -205,22 +205,41 @@ impl Reader {
             if let Some(incoming) = self.decoder.next()? {
                 return Ok(incoming);
             }
-            let wanted = self.decoder.missing.clamp(READ_CHUNK, RESERVE_LIMIT);
-            self.decoder.buffer.reserve(wanted);
-            if self.stream.read_buf(&mut self.decoder.buffer).await? == 0 {
+            let read = if let Some(large) = &mut self.decoder.large {
+                let missing = large.missing();
+                large.body.reserve(missing.min(RESERVE_LIMIT));
+                self.stream.read_buf(&mut (&mut large.body).limit(missing)).await?
+            } else {
+                self.decoder.buffer.reserve(READ_CHUNK);
+                self.stream.read_buf(&mut self.decoder.buffer).await?
+            };
+            if read == 0 {
                 return Err(ZmqError::Closed);
             }
         }
     }
 }
 
-/// Bytes in, messages out. Frames are slices of the buffer they were read into: nothing is copied.
+/// Bytes in, messages out. Small frames are slices of the buffer they were read into; a large one is read into memory of
+/// its own, which goes when the frame does.
 #[derive(Default)]
 struct Decoder {
     buffer: BytesMut,
     parts: Vec<Bytes>,
-    /// How many bytes the frame at hand still lacks, as far as known.
-    missing: usize,
+    large: Option<LargeFrame>,
+}
+
+/// A frame that is too large for the common buffer and not yet complete.
+struct LargeFrame {
+    flags: u8,
+    length: usize,
+    body: BytesMut,
+}
+
+impl LargeFrame {
+    fn missing(&self) -> usize {
+        self.length - self.body.len()
+    }
 }
 
 impl Decoder {
@@ -238,7 +257,15 @@ impl Decoder {
     }
 
     fn frame(&mut self) -> Result<Option<(u8, Bytes)>, ZmqError> {
-        self.missing = 0;
+        if let Some(mut large) = self.large.take() {
+            let here = large.missing().min(self.buffer.len());
+            large.body.extend_from_slice(&self.buffer.split_to(here));
+            if large.missing() == 0 {
+                return Ok(Some((large.flags, large.body.freeze())));
+            }
+            self.large = Some(large);
+            return Ok(None);
+        }
         let Some((&flags, rest)) = self.buffer.split_first() else { return Ok(None) };
         let (header, length) = if flags & FLAG_LONG == 0 {
             let Some(&length) = rest.first() else { return Ok(None) };
@@ -254,9 +281,13 @@ impl Decoder {
             return Err(ZmqError::FrameTooLarge(length));
         }
         let length = usize::try_from(length).map_err(|_| ZmqError::FrameTooLarge(length))?;
-        let have = self.buffer.len() - header;
-        if have < length {
-            self.missing = length - have;
+        if self.buffer.len() - header < length {
+            if length > READ_CHUNK {
+                self.buffer.advance(header);
+                let mut body = BytesMut::with_capacity(length.min(RESERVE_LIMIT));
+                body.extend_from_slice(&self.buffer.split());
+                self.large = Some(LargeFrame { flags, length, body });
+            }
             return Ok(None);
         }
         self.buffer.advance(header);

@@ -44,6 +44,28 @@ fn frames_make_messages_wherever_the_stream_is_cut() {
 }
 
 #[test]
+fn the_memory_of_a_large_frame_is_its_own() {
+    let length = 3 * READ_CHUNK + 5;
+    let mut bytes = BytesMut::new();
+    put_frame(&mut bytes, 0, &vec![7; length]);
+    put_frame(&mut bytes, 0, b"next");
+    for cut in [1, 9, 10, READ_CHUNK, length, length + 9, length + 10] {
+        let mut decoder = Decoder::default();
+        decoder.buffer.extend_from_slice(&bytes[..cut]);
+        let first = decoder.next().unwrap();
+        decoder.buffer.extend_from_slice(&bytes[cut..]);
+        let Some(Incoming::Message(frames)) = first.or_else(|| decoder.next().unwrap()) else {
+            panic!("a message, cut at {cut}");
+        };
+        assert_eq!(frames[0].len(), length);
+        if cut < length {
+            assert!(frames[0].is_unique(), "cut at {cut}");
+        }
+        assert_eq!(decoder.next().unwrap(), Some(message(&[b"next"])));
+    }
+}
+
+#[test]
 fn a_frame_of_a_mad_length_is_an_error_before_it_is_an_allocation() {
     let error = decode([vec![FLAG_LONG, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]).unwrap_err();
     assert!(matches!(error, ZmqError::FrameTooLarge(0x7fff_ffff_ffff_ffff)), "{error}");
