@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod json;
 mod lines;
 mod notebook;
+mod outputs;
 pub mod papermill;
 pub mod parameters;
 mod python;
@@ -38,8 +39,9 @@ mod write;
 
 pub use json::{Json, Object};
 pub use notebook::{Cell, CellType, Notebook};
+pub use outputs::Recording;
 pub use papermill::CellStatus;
 pub use parameters::Parameters;
 pub use quirk::{CellPlace, Quirk, QuirkKind};
 pub use read::{NotebookError, Parsed};
-pub use write::{CELL_SEPARATOR, Frame, write_cell, write_frame};
+pub use write::{CELL_SEPARATOR, Frame, cell_parts, write_cell, write_frame};

@@ -56,7 +56,7 @@ pub(crate) fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// How many bytes at the end of a line are its line break.
-fn break_length(line: &[u8]) -> usize {
+pub(crate) fn break_length(line: &[u8]) -> usize {
     match line {
         [.., b'\r', b'\n'] | [.., 0xC2, 0x85] => 2,
         [.., 0xE2, 0x80, 0xA8 | 0xA9] => 3,

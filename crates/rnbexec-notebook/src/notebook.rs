@@ -10,6 +10,7 @@ mod tests;
 use std::borrow::Cow;
 
 use crate::json::{Json, Object};
+use crate::outputs::Recording;
 
 /// A notebook document in nbformat 4.5.
 ///
@@ -59,6 +60,7 @@ impl Notebook {
     /// Everything that the notebook says: each member of the notebook and of its cells but what makes it a notebook
     /// (versions, ids and types). For a change of texts wherever they stand.
     pub fn contents_mut(&mut self) -> impl Iterator<Item = &mut Json> {
+        self.cells.iter_mut().for_each(Cell::end_recording);
         let of_notebook = self.members.iter_mut();
         let of_cells = self.cells.iter_mut().flat_map(|cell| cell.members.iter_mut());
         let structure = ["nbformat", "nbformat_minor", "id", "cell_type"];
@@ -102,10 +104,27 @@ pub enum CellType {
 }
 
 /// One cell of a notebook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Cell {
+    /// All members; while the outputs are recorded, an empty list stands for them.
     pub(crate) members: Object,
+    recording: Option<Box<Recording>>,
 }
+
+/// Cells are equal when their members are, however their outputs are held.
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        if self.recording.is_none() && other.recording.is_none() {
+            return self.members == other.members;
+        }
+        let others = |key: &String, value: &Json| key == "outputs" || other.members.get(key) == Some(value);
+        self.members.len() == other.members.len()
+            && self.members.iter().all(|(key, value)| others(key, value))
+            && self.outputs() == other.outputs()
+    }
+}
+
+impl Eq for Cell {}
 
 impl Cell {
     /// A code cell that was never executed.
@@ -128,7 +147,11 @@ impl Cell {
             ("metadata", Json::Object(Object::new())),
             ("source", Json::from(source)),
         ];
-        Self { members: members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
+        Self::from_members(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+
+    pub(crate) fn from_members(members: Object) -> Self {
+        Self { members, recording: None }
     }
 
     /// The cell's id.
@@ -193,13 +216,51 @@ impl Cell {
         }
     }
 
-    /// The outputs of a code cell; none for other cells.
+    /// The outputs of a code cell; none for other cells. Those that were [recorded](Self::record) are read back when they
+    /// are asked for first.
     pub fn outputs(&self) -> &[Json] {
-        self.members.get("outputs").and_then(Json::as_array).map_or(&[], Vec::as_slice)
+        match &self.recording {
+            Some(recording) => recording.values(),
+            None => self.members.get("outputs").and_then(Json::as_array).map_or(&[], Vec::as_slice),
+        }
     }
 
     /// The outputs, to change them. A cell that has none gets an empty list: only code cells should.
     pub fn outputs_mut(&mut self) -> &mut Vec<Json> {
+        self.end_recording();
+        self.outputs_member()
+    }
+
+    /// The outputs of a code cell, to record more of them: each is held only as the bytes that it has in the file, once it
+    /// is whole. It ends when the values are asked for to be changed.
+    pub fn record(&mut self) -> &mut Recording {
+        if self.recording.is_none() {
+            let outputs = std::mem::take(self.outputs_member());
+            self.recording = Some(Box::new(Recording::of(outputs)));
+        }
+        self.recording.as_mut().expect("made just above")
+    }
+
+    /// The recording of the outputs, if one has begun.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_deref()
+    }
+
+    /// The outputs that are errors, without reading back any other.
+    pub fn errors(&self) -> impl Iterator<Item = Cow<'_, Json>> {
+        let recorded = self.recording.iter().flat_map(|recording| recording.errors());
+        let plain = if self.recording.is_some() { &[] } else { self.outputs() };
+        let is_error = |output: &&Json| output.get("output_type").and_then(Json::as_str) == Some("error");
+        recorded.chain(plain.iter().filter(is_error).map(Cow::Borrowed))
+    }
+
+    fn end_recording(&mut self) {
+        if let Some(recording) = self.recording.take() {
+            *self.outputs_member() = recording.into_values();
+        }
+    }
+
+    fn outputs_member(&mut self) -> &mut Vec<Json> {
         let outputs = self.members.entry("outputs".to_owned()).or_default();
         if !matches!(outputs, Json::Array(_)) {
             *outputs = Json::Array(Vec::new());

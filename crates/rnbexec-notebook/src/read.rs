@@ -304,7 +304,7 @@ fn read_cell(index: usize, cell: Json, rejoin: bool, quirks: &mut Quirks) -> Res
             None => quirks.add(index, QuirkKind::NoExecutionCount),
         }
     }
-    Ok(Cell { members })
+    Ok(Cell::from_members(members))
 }
 
 fn read_outputs(members: &mut Object, cell: usize, rejoin: bool, quirks: &mut Quirks) {
@@ -345,7 +345,7 @@ fn read_outputs(members: &mut Object, cell: usize, rejoin: bool, quirks: &mut Qu
 }
 
 /// Joins the lines of those parts of a MIME bundle that are not JSON.
-fn join_bundle(bundle: &mut Json) {
+pub(crate) fn join_bundle(bundle: &mut Json) {
     if let Json::Object(parts) = bundle {
         for (mime, part) in parts {
             let is_json =
@@ -358,7 +358,7 @@ fn join_bundle(bundle: &mut Json) {
 }
 
 /// Joins a list of strings; leaves anything else alone.
-fn join_lines(value: &mut Json) {
+pub(crate) fn join_lines(value: &mut Json) {
     if let Json::Array(list) = value {
         *value = lines::join(std::mem::take(list), "").unwrap_or_else(Json::Array);
     }

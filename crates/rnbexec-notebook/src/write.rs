@@ -6,6 +6,8 @@
 //! `orig_nbformat`, `orig_nbformat_minor`). Two differences: what was read as a number is written as it was spelled, and the
 //! result is always valid JSON (see [`crate::json`]).
 
+use bytes::Bytes;
+
 use crate::json::write::{line_break, sorted, write_key, write_string, write_wtf8};
 use crate::json::{Json, Object};
 use crate::lines;
@@ -85,22 +87,53 @@ pub fn write_cell(cell: &Cell) -> Vec<u8> {
     out
 }
 
+/// The same bytes in parts. Outputs that were [recorded](Cell::record) are shared with the cell, not copied.
+pub fn cell_parts(cell: &Cell) -> Vec<Bytes> {
+    let mut out = Vec::new();
+    let outputs_at = append_members(cell, &mut out);
+    out.shrink_to_fit();
+    let out = Bytes::from(out);
+    match (cell.recording(), outputs_at) {
+        (Some(recording), Some(at)) => {
+            let mut parts = vec![out.slice(..at)];
+            parts.extend(recording.parts());
+            parts.push(out.slice(at..));
+            parts
+        }
+        _ => vec![out],
+    }
+}
+
 fn append_cell(cell: &Cell, out: &mut Vec<u8>) {
+    if cell.recording().is_some() {
+        for part in cell_parts(cell) {
+            out.extend_from_slice(&part);
+        }
+    } else {
+        append_members(cell, out);
+    }
+}
+
+/// Writes a cell. Recorded outputs are left out: returns where they belong.
+fn append_members(cell: &Cell, out: &mut Vec<u8>) -> Option<usize> {
     let is_code = cell.cell_type() == CellType::Code;
+    let mut outputs_at = None;
     write_object(&cell.members, out, CELL_DEPTH, |key, value, out, depth| match (key, value) {
         ("metadata", metadata) => write_metadata(metadata, &["trusted"], out, depth),
         ("source", source) => write_lines(source, out, depth),
         ("attachments", Json::Object(attachments)) => {
             write_object(attachments, out, depth, |_, bundle, out, depth| write_bundle(bundle, out, depth));
         }
+        ("outputs", _) if cell.recording().is_some() => outputs_at = Some(out.len()),
         ("outputs", Json::Array(outputs)) if is_code => {
             write_array(outputs.iter(), out, depth, write_output);
         }
         (_, value) => value.write_pretty(out, depth),
     });
+    outputs_at
 }
 
-fn write_output(output: &Json, out: &mut Vec<u8>, depth: usize) {
+pub(crate) fn write_output(output: &Json, out: &mut Vec<u8>, depth: usize) {
     let Json::Object(members) = output else {
         return output.write_pretty(out, depth);
     };

@@ -61,10 +61,11 @@ impl Recorder {
 
     /// Folds one iopub message in. Messages of requests that no cell made are not ours and change nothing.
     ///
-    /// `date` is the message's own date, formatted as notebooks have it.
+    /// `date` is the message's own date, formatted as notebooks have it. The message is given away: its bytes go as soon as
+    /// they are read, and its values are moved, so that a large output is there but twice for a moment.
     pub(crate) fn apply(
         &mut self,
-        message: &Message,
+        mut message: Message,
         date: &str,
         notebook: &mut Notebook,
         shown: &mut dyn FnMut(usize, Shown<'_>),
@@ -73,8 +74,11 @@ impl Recorder {
         let Some(parent) = message.parent_msg_id.as_deref() else { return applied };
         let Some(&index) = self.owners.get(parent) else { return applied };
         let msg_type = message.header.msg_type.as_str();
+        let size = message.content.len();
+        let content = Json::parse(&message.content);
+        drop(std::mem::take(&mut message.content));
 
-        let mut content = match Json::parse(&message.content) {
+        let mut content = match content {
             Ok(Json::Object(content)) => content,
             Ok(_) => {
                 applied.warning = Some(format!("ignored a {msg_type} message whose content is no object"));
@@ -90,7 +94,7 @@ impl Recorder {
         if let Some(id) = &display_id
             && matches!(msg_type, "execute_result" | "display_data" | "update_display_data")
         {
-            self.update_display(id, &content, notebook, &mut applied);
+            self.update_display(id, &content, size, notebook, &mut applied);
         }
 
         let Some(cell) = notebook.cells_mut().get_mut(index) else { return applied };
@@ -141,9 +145,9 @@ impl Recorder {
                     self.clear(index, cell);
                 }
                 if let Some(id) = display_id {
-                    self.display_ids.entry(id).or_default().push((index, cell.outputs().len()));
+                    self.display_ids.entry(id).or_default().push((index, cell.record().len()));
                 }
-                join(cell.outputs_mut(), output);
+                cell.record().push(output, size);
                 applied.touched.insert(index);
             }
         }
@@ -156,17 +160,24 @@ impl Recorder {
     }
 
     fn clear(&mut self, index: usize, cell: &mut Cell) {
-        cell.outputs_mut().clear();
+        cell.record().clear();
         for places in self.display_ids.values_mut() {
             places.retain(|(cell, _)| *cell != index);
         }
     }
 
     /// Gives every earlier output with this display id the new data and metadata.
-    fn update_display(&self, id: &str, content: &Object, notebook: &mut Notebook, applied: &mut Applied) {
+    fn update_display(
+        &self,
+        id: &str,
+        content: &Object,
+        size: usize,
+        notebook: &mut Notebook,
+        applied: &mut Applied,
+    ) {
         for &(cell, position) in self.display_ids.get(id).into_iter().flatten() {
             let Some(Json::Object(output)) =
-                notebook.cells_mut().get_mut(cell).and_then(|cell| cell.outputs_mut().get_mut(position))
+                notebook.cells_mut().get_mut(cell).and_then(|cell| cell.record().get_mut(position, size))
             else {
                 continue;
             };

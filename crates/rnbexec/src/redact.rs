@@ -69,18 +69,22 @@ impl Redactor {
         near.into_iter().find(|&start| begins_here(start)).unwrap_or(text.len())
     }
 
-    /// Takes every secret out of a cell's outputs.
-    pub(crate) fn redact_outputs(&self, cell: &mut Cell) {
-        if self.is_empty() || cell.outputs().is_empty() {
-            return;
-        }
-        for output in cell.outputs_mut() {
-            self.redact(output);
+    /// Takes every secret out of a cell's outputs, and has those written that are whole.
+    pub(crate) fn settle_outputs(&self, cell: &mut Cell) {
+        if cell.recording().is_some() {
+            // A secret whose end is still to come begins no earlier than this.
+            let kept = self.needles.first().map_or(0, |longest| longest.len() - 1);
+            cell.record().settle(kept, &mut |value| self.redact(value));
+        } else if !self.is_empty() && !cell.outputs().is_empty() {
+            cell.outputs_mut().iter_mut().for_each(|output| self.redact(output));
         }
     }
 
     /// Takes every secret out of a JSON value, keys included.
     pub(crate) fn redact(&self, json: &mut Json) {
+        if self.is_empty() {
+            return;
+        }
         match json {
             Json::String(text) => {
                 if let Cow::Owned(clean) = self.text(text) {
@@ -284,7 +288,7 @@ mod tests {
         assert!(redactor.is_empty());
         let mut cell = Cell::markdown("id", "text");
         let before = cell.clone();
-        self::redactor("secret").redact_outputs(&mut cell);
+        self::redactor("secret").settle_outputs(&mut cell);
         assert_eq!(rnbexec_notebook::write_cell(&cell), rnbexec_notebook::write_cell(&before));
     }
 

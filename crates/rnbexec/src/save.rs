@@ -1,7 +1,7 @@
 //! Saving while the notebook runs, at a bounded cost.
 //!
-//! A finished cell is serialized once; its bytes are kept and a save only puts the pieces together. Saves happen beside
-//! the run, the newest image wins, and after a save that took `t` the next one that nobody waits for begins no earlier
+//! An output is serialized once; its bytes are shared with the notebook and a save only puts the pieces together. Saves
+//! happen beside the run, the newest image wins, and after a save that took `t` the next one that nobody waits for begins no earlier
 //! than [`REST`]` × t` later: however large the notebook grows, saving takes at most a tenth of the run. Every save is
 //! atomic; the last one is also durable.
 
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rnbexec_notebook::{CELL_SEPARATOR, Notebook, write_cell, write_frame};
+use rnbexec_notebook::{CELL_SEPARATOR, Notebook, cell_parts, write_frame};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -28,19 +28,20 @@ const COSTLY_REST: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 struct Image {
     prefix: Bytes,
-    cells: Vec<Bytes>,
+    /// Each cell in parts; its outputs share theirs with the notebook.
+    cells: Vec<Vec<Bytes>>,
     suffix: Bytes,
 }
 
 impl Image {
     fn parts(&self) -> Vec<Bytes> {
-        let mut parts = Vec::with_capacity(2 * self.cells.len() + 2);
+        let mut parts = Vec::with_capacity(self.cells.iter().map(|cell| cell.len() + 1).sum::<usize>() + 2);
         parts.push(self.prefix.clone());
         for (index, cell) in self.cells.iter().enumerate() {
             if index > 0 {
                 parts.push(Bytes::from_static(CELL_SEPARATOR));
             }
-            parts.push(cell.clone());
+            parts.extend_from_slice(cell);
         }
         parts.push(self.suffix.clone());
         parts
@@ -93,12 +94,12 @@ impl Saver {
     /// Takes over the whole notebook: after it was prepared, and at the end.
     pub(crate) fn replace(&self, notebook: &mut Notebook) {
         for cell in notebook.cells_mut() {
-            self.redactor.redact_outputs(cell);
+            self.redactor.settle_outputs(cell);
         }
         if self.task.is_none() {
             return;
         }
-        let cells = notebook.cells().iter().map(|cell| Bytes::from(write_cell(cell))).collect();
+        let cells = notebook.cells().iter().map(cell_parts).collect();
         let frame = write_frame(notebook);
         let mut state = self.shared.state();
         state.image = Image { prefix: frame.prefix.into(), cells, suffix: frame.suffix.into() };
@@ -108,14 +109,14 @@ impl Saver {
     /// Takes over one changed cell.
     pub(crate) fn update_cell(&self, notebook: &mut Notebook, index: usize) {
         let Some(cell) = notebook.cells_mut().get_mut(index) else { return };
-        self.redactor.redact_outputs(cell);
+        self.redactor.settle_outputs(cell);
         if self.task.is_none() {
             return;
         }
-        let bytes = Bytes::from(write_cell(cell));
+        let parts = cell_parts(cell);
         let mut state = self.shared.state();
         if let Some(slot) = state.image.cells.get_mut(index) {
-            *slot = bytes;
+            *slot = parts;
             state.dirty = true;
         }
     }
@@ -262,3 +263,6 @@ async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,8 @@ pub(crate) fn write_wtf8(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
+/// Writes what stands between the quotes of a string.
+pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
     let mut copied = 0;
     while let Some(at) = position(text, copied, is_escaped) {
         out.extend_from_slice(&text[copied..at]);

@@ -1,7 +1,7 @@
 use super::*;
 
 fn cell(json: &str) -> Cell {
-    Cell { members: Json::parse(json.as_bytes()).unwrap().as_object().unwrap().clone() }
+    Cell::from_members(Json::parse(json.as_bytes()).unwrap().as_object().unwrap().clone())
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Fixture {
             metadata: Bytes::from_static(b"{}"),
             buffers,
         };
-        self.recorder.apply(&message, DATE, &mut self.notebook, &mut |_, _| {})
+        self.recorder.apply(message, DATE, &mut self.notebook, &mut |_, _| {})
     }
 
     /// The outputs of a cell as compact JSON.

@@ -14,6 +14,10 @@ use crate::record::{Recorder, Shown};
 use crate::request::{CellSelection, OnError};
 use crate::{RunEvent, RunRequest};
 
+/// So many bytes of outputs are written together, at once and not only when the cell is saved: until then they take more
+/// memory than their bytes.
+const SETTLED_FROM: usize = 256 << 10;
+
 /// How a cell's execution ended.
 pub(super) enum CellEnd {
     /// It ran to its end; errors in it were expected or allowed.
@@ -146,7 +150,7 @@ impl Run<'_> {
                 }
                 // Last: a flood of messages must not starve the limits above.
                 event = execution.next() => match event {
-                    KernelEvent::Iopub(message) => self.record(&message, &mut execution),
+                    KernelEvent::Iopub(message) => self.record(message, &mut execution),
                     KernelEvent::Reply(message) => {
                         let date = message_date(&message.header.date, self.services);
                         if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
@@ -218,7 +222,7 @@ impl Run<'_> {
     }
 
     /// Folds one iopub message into the notebook and sends the kernel what a front end would.
-    pub(super) fn record(&mut self, message: &Message, execution: &mut Execution<'_>) {
+    pub(super) fn record(&mut self, message: Message, execution: &mut Execution<'_>) {
         for content in self.fold(message) {
             // What the document crate writes is always JSON.
             if let Ok(content) = serde_json::value::RawValue::from_string(content.to_compact()) {
@@ -229,7 +233,7 @@ impl Run<'_> {
 
     /// Folds one iopub message into the notebook and tells the caller. Returns the `comm_msg` contents that a front end
     /// would send.
-    pub(super) fn fold(&mut self, message: &Message) -> Vec<Json> {
+    pub(super) fn fold(&mut self, message: Message) -> Vec<Json> {
         let date = message_date(&message.header.date, self.services);
         let (redactor, live, on_event) = (&self.redactor, &mut self.live, &mut *self.on_event);
         let mut shown = |index: usize, shown: Shown<'_>| match shown {
@@ -249,6 +253,13 @@ impl Run<'_> {
             }
         };
         let applied = self.recorder.apply(message, &date, &mut self.notebook, &mut shown);
+        for &index in &applied.touched {
+            if let Some(cell) = self.notebook.cells_mut().get_mut(index)
+                && cell.recording().is_some_and(|recording| recording.pending() >= SETTLED_FROM)
+            {
+                self.redactor.settle_outputs(cell);
+            }
+        }
         self.touched.extend(applied.touched);
         if let Some(warning) = applied.warning {
             self.warn(warning);

@@ -156,7 +156,7 @@ impl Run<'_> {
         };
         let ((exit, late), ()) = tokio::join!(kernel.shutdown_and_drain(policy), meanwhile);
         tracing::debug!(?exit, late = late.len(), "the kernel is gone");
-        for message in &late {
+        for message in late {
             // There is nobody left to answer.
             drop(self.fold(message));
         }
@@ -279,7 +279,7 @@ impl Run<'_> {
             if cell.has_tag("raises-exception") {
                 return None;
             }
-            let error = cell.outputs().iter().find(|output| is_error(output))?;
+            let error = cell.errors().find(|output| is_error(output))?;
             let text = |key: &str| error.get(key).and_then(Json::text).unwrap_or_default().into_owned();
             let traceback =
                 error.get("traceback").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -322,7 +322,7 @@ impl Run<'_> {
                 () = self.cancel.reached(CancelLevel::Interrupt) => return Some(Outcome::Interrupted { cell: None }),
                 event = execution.next() => match event {
                     // Late outputs of cells before; what the secrets' own request brings belongs to no cell.
-                    KernelEvent::Iopub(message) => self.record(&message, &mut execution),
+                    KernelEvent::Iopub(message) => self.record(message, &mut execution),
                     KernelEvent::Reply(reply) => {
                         let content = Json::parse(&reply.content).unwrap_or(Json::Null);
                         assigned = content.get("status").and_then(Json::as_str) == Some("ok");
