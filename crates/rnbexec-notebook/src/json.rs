@@ -55,13 +55,13 @@ impl Json {
     /// # Errors
     /// The text is not UTF-8, not JSON, or nested deeper than [`MAX_DEPTH`].
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
-        parse::parse(bytes, MAX_DEPTH).map(|parsed| parsed.value)
+        parse::parse(bytes, MAX_DEPTH, |_| {}).map(|parsed| parsed.value)
     }
 
     /// Parses a whole notebook, which may be nested a little deeper than the values in it, and says what was read although
-    /// JSON does not allow or advise it.
-    pub(crate) fn parse_notebook(bytes: &[u8]) -> Result<ParsedJson, JsonError> {
-        parse::parse(bytes, parse::MAX_NOTEBOOK_DEPTH)
+    /// JSON does not allow or advise it. `on_cell` gets each element of `cells` as soon as it is read.
+    pub(crate) fn parse_notebook(bytes: &[u8], on_cell: fn(&mut Json)) -> Result<ParsedJson, JsonError> {
+        parse::parse(bytes, parse::MAX_NOTEBOOK_DEPTH, on_cell)
     }
 
     /// The boolean, if this is one.

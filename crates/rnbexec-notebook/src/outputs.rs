@@ -390,7 +390,7 @@ fn value(position: usize, item: &Item) -> Cow<'_, Json> {
 
 /// The value of a written output.
 fn read_back(written: &[u8]) -> Json {
-    let parsed = Json::parse_notebook(written.get(FIRST.len()..).unwrap_or_default());
+    let parsed = Json::parse_notebook(written.get(FIRST.len()..).unwrap_or_default(), |_| {});
     let mut value = parsed.expect("what was written is JSON, and no deeper than what it was read from").value;
     if let Json::Object(members) = &mut value {
         match members.get("output_type").and_then(Json::as_str) {

@@ -90,7 +90,7 @@ impl Notebook {
     /// # Errors
     /// The bytes are not JSON, or not a notebook of a known version.
     pub fn parse(bytes: &[u8], fresh_id: &mut dyn FnMut() -> String) -> Result<Parsed, NotebookError> {
-        let parsed = Json::parse_notebook(bytes).map_err(|error| match error.kind {
+        let parsed = Json::parse_notebook(bytes, join_early).map_err(|error| match error.kind {
             JsonErrorKind::Empty => NotebookError::Empty,
             JsonErrorKind::TooDeep(_) => NotebookError::TooDeep(error),
             _ => match conflict_mark(bytes) {
@@ -341,6 +341,24 @@ fn read_outputs(members: &mut Object, cell: usize, rejoin: bool, quirks: &mut Qu
         if rejoin && let Some(value) = members.get_mut(joined) {
             if joined == "data" { join_bundle(value) } else { join_lines(value) }
         }
+    }
+}
+
+/// Joins the lines of a cell's outputs before the next cell is read: a list of short lines takes several times the memory of
+/// its text. It is done once more when the version is known; here only where the cell can be of no other than the fourth.
+fn join_early(cell: &mut Json) {
+    let Json::Object(cell) = cell else { return };
+    let is_code = cell.get("cell_type").and_then(Json::as_str) == Some("code");
+    if !is_code || !cell.contains_key("source") {
+        return;
+    }
+    for output in cell.get_mut("outputs").and_then(Json::as_array_mut).into_iter().flatten() {
+        let Json::Object(members) = output else { continue };
+        match members.get("output_type").and_then(Json::as_str) {
+            Some("execute_result" | "display_data") => members.get_mut("data").map(join_bundle),
+            Some("stream") => members.get_mut("text").map(join_lines),
+            _ => None,
+        };
     }
 }
 

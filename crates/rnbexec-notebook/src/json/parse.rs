@@ -107,10 +107,14 @@ impl fmt::Display for JsonErrorKind {
     }
 }
 
-pub(super) fn parse(bytes: &[u8], max_depth: usize) -> Result<ParsedJson, JsonError> {
+/// What is done with each element of the root's member `cells` as soon as it is read: a whole notebook in its rawest form can be
+/// several times as large as its text.
+pub(super) type OnCell = fn(&mut Json);
+
+pub(super) fn parse(bytes: &[u8], max_depth: usize, on_cell: OnCell) -> Result<ParsedJson, JsonError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| error_at(bytes, error.valid_up_to(), JsonErrorKind::NotUtf8))?;
-    let mut parser = Parser { text, at: 0, max_depth, stack: Vec::new(), notes: Vec::new() };
+    let mut parser = Parser { text, at: 0, max_depth, on_cell, stack: Vec::new(), notes: Vec::new() };
     parser.document().map_err(|kind| error_at(bytes, parser.at, kind)).map(|value| {
         let mut notes = parser.notes;
         count_lines(bytes, &mut notes);
@@ -147,6 +151,7 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     max_depth: usize,
+    on_cell: OnCell,
     stack: Vec<Open>,
     notes: Vec<Note>,
 }
@@ -221,6 +226,11 @@ impl Parser<'_> {
     fn close(&mut self, mut value: Json) -> Step<Option<Json>> {
         loop {
             let next = self.peek();
+            if let [Open::Object(_, key), Open::Array(_)] = &self.stack[..]
+                && key == "cells"
+            {
+                (self.on_cell)(&mut value);
+            }
             let Some(open) = self.stack.last_mut() else {
                 return Ok(Some(value));
             };

@@ -95,7 +95,7 @@ fn keys_with_lone_surrogates_are_kept_and_sorted_by_code_point() {
 
 #[test]
 fn the_last_of_duplicate_keys_wins_and_is_noted() {
-    let parsed = Json::parse_notebook(b"{\"cells\": [{},\n {\"a\": 1, \"a\": 2}]}").unwrap();
+    let parsed = Json::parse_notebook(b"{\"cells\": [{},\n {\"a\": 1, \"a\": 2}]}", |_| {}).unwrap();
     assert_eq!(parsed.value.to_compact(), r#"{"cells":[{},{"a":2}]}"#);
     let path = vec![PathStep::Key("cells".to_owned()), PathStep::Index(1)];
     assert_eq!(parsed.notes, [Note { kind: NoteKind::DuplicateKey("a".to_owned()), path, line: 2 }]);
@@ -103,7 +103,7 @@ fn the_last_of_duplicate_keys_wins_and_is_noted() {
 
 #[test]
 fn a_byte_order_mark_is_accepted_and_noted() {
-    let parsed = Json::parse_notebook("\u{FEFF}[]".as_bytes()).unwrap();
+    let parsed = Json::parse_notebook("\u{FEFF}[]".as_bytes(), |_| {}).unwrap();
     assert_eq!(parsed.notes, [Note { kind: NoteKind::ByteOrderMark, path: vec![], line: 1 }]);
 }
 
