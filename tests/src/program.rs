@@ -59,6 +59,8 @@ pub struct Done {
     pub stderr: String,
     /// From the start to the end of the process.
     pub wall: Duration,
+    /// The most memory that the process itself held at once, in bytes, as last seen before its end (`VmHWM`: it only rises).
+    pub peak_memory: u64,
 }
 
 impl Done {
@@ -161,7 +163,9 @@ impl Running {
     /// When the program still runs at the deadline; it is killed first.
     #[track_caller]
     pub fn finish(mut self, deadline: Duration) -> Done {
+        let mut peak_memory = 0;
         let status = loop {
+            peak_memory = peak_memory.max(memory_peak_of(self.child.id()));
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if self.started.elapsed() > deadline => {
@@ -177,8 +181,16 @@ impl Running {
         let wall = self.started.elapsed();
         let stdout = self.stdout.join().expect("the reader of stdout does not panic");
         let stderr = self.stderr.join().expect("the reader of stderr does not panic");
-        Done { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned(), wall }
+        Done { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned(), wall, peak_memory }
     }
+}
+
+/// Zero for a process that has ended. Not from `wait4`: that counts what the program's own children held, the kernel among
+/// them, and what the process that started it held.
+fn memory_peak_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    kibibytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {

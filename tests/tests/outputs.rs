@@ -1,5 +1,6 @@
-//! Not one message of a kernel is lost, and what is kept is kept as nbclient keeps it.
+//! Not one message of a kernel is lost, what is kept is kept as nbclient keeps it, and large outputs are in memory at most twice.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,16 @@ use rnbexec_tests::program::Running;
 use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish};
 use serde_json::json;
 
+/// What a run takes beside its outputs: 20 MiB as it is delivered. Built for tests, its code alone is far larger.
+const ALONE: u64 = if cfg!(debug_assertions) { 40 << 20 } else { 20 << 20 };
+
 fn run(book: &Book) -> (Scratch, Saved) {
+    let (scratch, saved, _) = run_measured(book);
+    (scratch, saved)
+}
+
+/// Tells the most memory that the run took, too.
+fn run_measured(book: &Book) -> (Scratch, Saved, u64) {
     let scratch = Scratch::new();
     FakeKernel::default().install(&scratch);
     scratch.write("in.ipynb", book.to_bytes());
@@ -16,7 +26,7 @@ fn run(book: &Book) -> (Scratch, Saved) {
         Running::start(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb"])).finish(Duration::from_mins(5));
     done.expect_code(0);
     let saved = Saved::of(&scratch);
-    (scratch, saved)
+    (scratch, saved, done.peak_memory)
 }
 
 /// Keeps both processors busy while something else is to be tested.
@@ -86,6 +96,21 @@ fn fifty_megabytes_in_one_message() {
     let (_, saved) = run(&FakeKernel::book().code(&format!("flood {size}MB")).code("stdout after"));
     assert_eq!(saved.printed(0).len(), size * 1_000_000);
     assert_eq!(saved.printed(1), "after");
+}
+
+/// Outputs of many cells, of many messages, and of a display.
+#[test]
+fn large_outputs_are_held_twice_at_most_and_only_for_a_moment() {
+    let prints = "for _ in range(10): print('x' * 1_000_000, flush=True)";
+    let mut book = Book::new().code(prints).code("display({'text/plain': 'x' * 8_000_000}, raw=True)");
+    for _ in 0..8 {
+        book = book.code("print(('x' * 99 + '\\n') * 10_000)");
+    }
+    let (scratch, saved, peak) = run_measured(&book);
+    let size = fs::metadata(scratch.join("out.ipynb")).expect("the output is there").len();
+    assert!(peak > 0 && peak <= 2 * size + ALONE, "{peak} bytes of memory for {size} bytes of notebook");
+    assert_eq!(saved.printed(0).len(), 10_000_010);
+    assert_eq!(saved.printed(9).len(), 1_000_001);
 }
 
 #[test]
