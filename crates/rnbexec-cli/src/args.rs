@@ -5,6 +5,7 @@
 //! of a repeated option (and of a `--x/--no-x` pair) the last one wins, and every value may begin with a hyphen.
 
 mod attached;
+mod isolation;
 mod report;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use crate::duration::{Limit, parse_limit};
 use crate::exit;
 use crate::manager::args::{DemoArgs, ManagerCommand};
 
+pub(crate) use isolation::{IsolationArgs, IsolationLevel};
 pub(crate) use report::{ReportArgs, WhenScripts};
 
 use attached::split_attached_pairs;
@@ -40,6 +42,8 @@ pub(crate) enum Invocation {
     Manager(ManagerCommand),
     /// Show what the manager does.
     Demo(DemoArgs),
+    /// Become a kernel that is contained.
+    Contain,
     /// Print a completion script.
     Completions(clap_complete::Shell),
 }
@@ -83,6 +87,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Contain this process as standard input orders, and become a kernel
+    #[command(name = CONTAIN, hide = true)]
+    Contain,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -288,6 +295,8 @@ pub(crate) struct MoreArgs {
     /// name: with --retries, each attempt after the first begins at once
     #[arg(long, help_heading = "Kernel")]
     pub(crate) fork_server: bool,
+    #[command(flatten)]
+    pub(crate) isolation: IsolationArgs,
     /// How long the whole run may take: 90, 90s, 5m, 1h; 0 is for ever
     #[arg(long, value_name = "DURATION", value_parser = parse_limit, help_heading = "Running")]
     #[arg(allow_hyphen_values = true)]
@@ -451,6 +460,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         Command::Kernel(command) => Ok(Invocation::Kernel(command)),
         Command::Manager(command) => Ok(Invocation::Manager(command)),
         Command::Demo(args) => Ok(Invocation::Demo(args)),
+        Command::Contain => Ok(Invocation::Contain),
         Command::Completions { shell } => Ok(Invocation::Completions(shell)),
         Command::Papermill { arguments } => {
             papermill(std::iter::once("papermill".into()).chain(arguments).collect())
@@ -503,6 +513,9 @@ pub(crate) fn show(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(exit::USAGE)
 }
 
+/// The command by which this program starts itself to become a kernel that is contained.
+pub(crate) const CONTAIN: &str = "__contained";
+
 const RUN_USAGE: &str = "rnbexec run [OPTIONS] NOTEBOOK_PATH [OUTPUT_PATH]";
 const BATCH_USAGE: &str =
     "rnbexec batch [OPTIONS] NOTEBOOK_PATH --each ROWS|--grid NAME=VALUES [--output TEMPLATE]";
@@ -533,7 +546,8 @@ impl Front {
 fn run_after_help() -> String {
     format!(
         "A cell's own time limit: tag it `timeout=SECONDS`. A cell that may raise: tag it `raises-exception`.\n\
-         Fields in paths: {{name}}, {{name:03d}}, {{pm[run_uuid]}}, {{pm[current_datetime_utc]:%Y%m%d}}.\n\n{}",
+         Fields in paths: {{name}}, {{name:03d}}, {{pm[run_uuid]}}, {{pm[current_datetime_utc]:%Y%m%d}}.\n\n{}\n{}",
+        isolation::TABLE,
         exit::help_section()
     )
 }

@@ -29,7 +29,7 @@ use crate::progress::Show;
 use crate::settings::{Places, Refused, Settings};
 use crate::signals::Signal;
 use crate::supervise::{Abandoned, Supervisor};
-use crate::{exit, inspect, log, runtime, verdict};
+use crate::{exit, inspect, isolation, log, runtime, verdict};
 
 use args::{BatchArgs, RunsArgs};
 use progress::Progress;
@@ -122,7 +122,7 @@ async fn attempt(
     let begun = Instant::now();
     let (mut supervisor, cancel) =
         Supervisor::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?;
-    let services = Services::from_process();
+    let services = isolation::able_to_contain(Services::from_process());
     let inject = InjectedPaths { output: None, ..settings.inject.clone() };
     let gathering = async {
         let parameters = parameters::gather(&settings.parameters, &inject, &services.stores).await?;

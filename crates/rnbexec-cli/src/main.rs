@@ -14,6 +14,7 @@ mod exit;
 mod extension;
 mod failure;
 mod inspect;
+mod isolation;
 mod kernel;
 mod log;
 mod manager;
@@ -39,6 +40,9 @@ use std::process::ExitCode;
 use args::Invocation;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == args::CONTAIN) {
+        return rnbexec::contain::enter();
+    }
     ExitCode::from(match args::parse(std::env::args_os()) {
         Ok(Invocation::Run(front, args)) => run::run(front, args.papermill, args.more),
         Ok(Invocation::Batch(args)) => batch::batch(*args),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Kernel(command)) => kernel::kernel(command),
         Ok(Invocation::Manager(command)) => manager::manager(command),
         Ok(Invocation::Demo(args)) => demo::demo(&args),
+        Ok(Invocation::Contain) => return rnbexec::contain::enter(),
         Ok(Invocation::Completions(shell)) => completions::print(shell),
         Err(error) => args::show(&error),
     })

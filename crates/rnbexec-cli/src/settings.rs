@@ -15,6 +15,7 @@ use crate::args::{Level, MoreArgs, PapermillArgs, ParameterArgs, Unknown};
 use crate::duration::Limit;
 use crate::exit;
 use crate::failure::Failure;
+use crate::isolation;
 use crate::parameters::{self, InjectedPaths};
 use crate::sinks;
 use crate::streams::Streams;
@@ -179,6 +180,7 @@ impl Settings {
                 environment: more.env.as_deref().map_or(EnvironmentRequest::AsFound, environment),
                 cwd: kernel.cwd,
                 variables,
+                containment: isolation::containment(more.isolation, executes)?,
             },
             mode: if executes { Mode::Execute } else { Mode::PrepareOnly },
             hide_source: out.report_mode(),

@@ -49,15 +49,22 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved
             if *killed { failure.cause("it did not stop when interrupted and was killed") } else { failure }
         }
         Outcome::KernelDied { cell, death } => {
-            let failure = Failure::new(format!("the kernel died{}", during(*cell)))
-                .code(exit::KERNEL_DIED)
-                .cause(death.cause.to_string());
+            let failure = if death.cause.is_limit() {
+                Failure::new(format!("the kernel was {}{}", death.cause, during(*cell)))
+            } else {
+                Failure::new(format!("the kernel died{}", during(*cell))).cause(death.cause.to_string())
+            };
+            let failure = failure.code(exit::KERNEL_DIED);
             let failure = if death.stderr_tail.trim().is_empty() {
                 failure
             } else {
                 failure.cause(format!("its last words were\n{}", shortened(death.stderr_tail.trim_end())))
             };
             let advice = match death.cause {
+                DeathCause::OutOfMemory { limit: Some(_), .. } => {
+                    "--memory-limit allows more, or let the cell hold less at a time"
+                }
+                DeathCause::CpuLimit { .. } => "--cpu-limit allows more",
                 DeathCause::OutOfMemory { .. } => "give it more memory, or let the cell hold less at a time",
                 _ => "`rnbexec run --retries N` begins again when a kernel dies",
             };
@@ -76,6 +83,7 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved
                 LaunchError::WorkingDirectory { .. } => {
                     (exit::FAILURE, "name a folder that exists with --cwd")
                 }
+                LaunchError::Containment { restriction, .. } => (exit::FAILURE, restriction.advice()),
                 LaunchError::Timeout { .. } => (exit::TRY_AGAIN, "--start-timeout gives it more time"),
                 _ => (exit::TRY_AGAIN, "`rnbexec run --retries N` begins again when a kernel does not start"),
             };

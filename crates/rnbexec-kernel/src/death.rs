@@ -1,6 +1,9 @@
 //! How a kernel came to its end, told for people.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::contain::MemoryLimit;
 
 /// Why a kernel's process is no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +15,15 @@ pub enum DeathCause {
     Exit(i32),
     /// It was killed, and the operating system counted a kill for lack of memory meanwhile.
     OutOfMemory {
+        /// The limit that it exceeded, where one was set for it; else it was the system's memory.
+        limit: Option<MemoryLimit>,
         /// What speaks for it.
         evidence: String,
+    },
+    /// It used more CPU time than it was allowed.
+    CpuLimit {
+        /// How much that was.
+        limit: Duration,
     },
     /// It closed its channels and lived on; we killed it.
     Disconnected,
@@ -24,6 +34,11 @@ pub enum DeathCause {
 impl DeathCause {
     /// By SIGKILL.
     pub(crate) const KILLED: Self = Self::Signal(9);
+
+    /// It exceeded a limit that was set for it: it would again.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::OutOfMemory { limit: Some(_), .. } | Self::CpuLimit { .. })
+    }
 }
 
 impl fmt::Display for DeathCause {
@@ -34,7 +49,15 @@ impl fmt::Display for DeathCause {
                 None => write!(out, "killed by signal {number}"),
             },
             Self::Exit(code) => write!(out, "exited with code {code}"),
-            Self::OutOfMemory { evidence } => write!(out, "killed, likely out of memory ({evidence})"),
+            Self::OutOfMemory { limit: Some(limit), evidence } => {
+                write!(out, "killed for using more than its memory limit of {limit} ({evidence})")
+            }
+            Self::CpuLimit { limit } => {
+                write!(out, "killed for using more than its CPU time limit of {} s", limit.as_secs_f64())
+            }
+            Self::OutOfMemory { limit: None, evidence } => {
+                write!(out, "killed, likely out of memory ({evidence})")
+            }
             Self::Disconnected => out.write_str("closed its channels without exiting"),
             Self::Unknown => out.write_str("ended for an unknown reason"),
         }

@@ -17,6 +17,7 @@ use jupyter_protocol::messaging::KernelInfoRequest;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Channel;
+use crate::contain::{Containment, Isolation, Restriction};
 use crate::death::{DeathCause, KernelDeath};
 use crate::execution::{ExecuteRequest, Execution};
 use crate::kernelspec::Kernelspec;
@@ -49,6 +50,10 @@ pub struct LaunchOptions {
     pub on_output: Option<OutputSink>,
     /// Arguments appended to those of the kernelspec.
     pub extra_arguments: Vec<String>,
+    /// What is closed to the kernel.
+    pub containment: Containment,
+    /// The program that contains a kernel, with the arguments that have it call [`contain::enter`](crate::contain::enter).
+    pub contain_command: Vec<OsString>,
 }
 
 impl LaunchOptions {
@@ -63,6 +68,8 @@ impl LaunchOptions {
             launcher: Launcher::default(),
             on_output: None,
             extra_arguments: Vec::new(),
+            containment: Containment::default(),
+            contain_command: Vec::new(),
         }
     }
 }
@@ -85,6 +92,7 @@ impl fmt::Debug for LaunchOptions {
             .field("runtime_dir", &self.runtime_dir)
             .field("launcher", &self.launcher)
             .field("extra_arguments", &self.extra_arguments)
+            .field("containment", &self.containment)
             .finish_non_exhaustive()
     }
 }
@@ -151,6 +159,14 @@ pub enum LaunchError {
         /// The kernel's name.
         kernel: String,
         /// What went wrong.
+        reason: String,
+    },
+    /// What was to be closed to the kernel cannot be closed here. It has not run.
+    #[error("cannot {restriction}: {reason}")]
+    Containment {
+        /// What could not be enforced.
+        restriction: Restriction,
+        /// Why: the step that failed, and what the system said.
         reason: String,
     },
     /// No thread or no event loop for it: we are short of something ourselves.
@@ -220,6 +236,7 @@ pub struct Kernel {
     info: Bytes,
     pid: u32,
     origin: Origin,
+    isolation: Option<Isolation>,
     thread: KernelThread,
 }
 
@@ -293,6 +310,7 @@ impl Kernel {
             info: started.info,
             pid: started.pid,
             origin: started.origin,
+            isolation: started.isolation,
             thread,
         })
     }
@@ -315,6 +333,11 @@ impl Kernel {
     /// Whether it has ended, as far as is known without waiting.
     pub(crate) fn has_ended(&self) -> bool {
         self.thread.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// What is closed to it, and by which mechanism; `None` if it is not contained.
+    pub fn isolation(&self) -> Option<&Isolation> {
+        self.isolation.as_ref()
     }
 
     /// Has the kernel run code. The request is sent at once; what comes of it, [`Execution::next`] tells.

@@ -14,6 +14,7 @@
 //! - The library reads no environment variable, no home directory and no terminal: values come in.
 
 mod connection;
+pub mod contain;
 mod death;
 mod execution;
 mod fork_server;

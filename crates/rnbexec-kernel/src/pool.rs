@@ -99,6 +99,9 @@ impl Kind {
             launcher,
             on_output: _,
             extra_arguments,
+            // A contained kernel is neither forked nor prepared.
+            containment: _,
+            contain_command: _,
         } = options;
         Self {
             spec: spec.clone(),
@@ -146,7 +149,8 @@ impl KernelPool {
     }
 
     /// Launches a kernel as [`Kernel::launch`] does, or hands out one that was prepared for the same request. `imports` are modules
-    /// that the notebook's cells will import: a forked kernel has imported them already, as far as that makes no difference.
+    /// that the notebook's cells will import: a forked kernel has imported them already, as far as that makes no difference. A kernel
+    /// that is to be contained is always started anew.
     ///
     /// # Errors
     /// See [`LaunchError`].
@@ -156,6 +160,9 @@ impl KernelPool {
         options: LaunchOptions,
         imports: &[String],
     ) -> Result<Kernel, LaunchError> {
+        if !options.containment.is_open() {
+            return Kernel::launch(spec, options).await;
+        }
         let kind = Kind::of(spec, &options, imports);
         let kernel = match self.prepared(&kind, options.on_output.as_ref()).await {
             Some(kernel) => kernel,

@@ -80,7 +80,15 @@ pub(crate) struct ProcessSpec {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) sink: Option<OutputSink>,
+    /// Its standard input; empty if `None`.
+    pub(crate) stdin: Option<Stdin>,
 }
+
+/// What a process may read from.
+#[cfg(unix)]
+pub(crate) type Stdin = std::os::fd::OwnedFd;
+#[cfg(not(unix))]
+pub(crate) type Stdin = std::fs::File;
 
 /// Kills every process that bears a mark.
 #[cfg(target_os = "linux")]
@@ -135,7 +143,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the process. Must be called on the kernel's own thread: on Linux the process dies with the thread that
     /// made it.
-    pub(crate) fn spawn(spec: &ProcessSpec) -> io::Result<Self> {
+    pub(crate) fn spawn(spec: &mut ProcessSpec) -> io::Result<Self> {
         let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mark = fresh_mark();
         let mut command = Command::new(program);
@@ -144,7 +152,7 @@ impl Process {
             .env_clear()
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
             .env(MARK, &mark)
-            .stdin(Stdio::null())
+            .stdin(spec.stdin.take().map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -194,6 +202,11 @@ impl Process {
         self.pid
     }
 
+    /// The variable, as `NAME=value`, that this process and all it starts have.
+    pub(crate) fn mark(&self) -> String {
+        format!("{MARK}={}", self.mark)
+    }
+
     /// Waits for the end of the process; then whatever it left in its group is killed, and on Linux also what went into
     /// a session of its own. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
@@ -241,7 +254,7 @@ impl Process {
             by_others
                 .then(|| self.oom.evidence())
                 .flatten()
-                .map_or(cause, |evidence| DeathCause::OutOfMemory { evidence })
+                .map_or(cause, |evidence| DeathCause::OutOfMemory { limit: None, evidence })
         });
         KernelDeath { cause, stderr_tail: self.stderr_tail() }
     }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::connection::{Channel, Connection, PrivateDir};
+use crate::contain::{self, Contained, Isolation, NotStarted, Part, Refusal, Restriction};
 use crate::fork_server::{Birth, ForkServers, Seed};
 use crate::kernel::{LaunchError, LaunchOptions, Origin};
 use crate::kernelspec::Kernelspec;
@@ -62,6 +63,7 @@ pub(crate) struct Started {
     pub(crate) info: Bytes,
     pub(crate) pid: u32,
     pub(crate) origin: Origin,
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// Where the outcome is awaited.
@@ -70,6 +72,7 @@ pub(crate) type Starting = oneshot::Sender<Result<Started, LaunchError>>;
 /// A process, its sockets and its directory. Fields drop in this order: the process before its files.
 pub(crate) struct Running {
     pub(crate) process: Process,
+    pub(crate) contained: Option<Contained>,
     pub(crate) links: Links,
     pub(crate) session: Session,
     pub(crate) received: mpsc::UnboundedSender<Received>,
@@ -86,7 +89,7 @@ pub(crate) enum Failure {
 pub(crate) async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Running, Started), Failure> {
     let began = Instant::now();
     let deadline = began + plan.options.start_timeout.min(FOREVER);
-    let mut transports = launcher::transports(&plan.spec).iter().peekable();
+    let mut transports = transports(plan)?.into_iter().peekable();
     let mut port_tries = PORT_TRIES;
     while let Some(transport) = transports.next() {
         let is_last = transports.peek().is_none();
@@ -108,6 +111,21 @@ pub(crate) async fn launch(plan: &Plan, started: &mut Starting) -> Result<(Runni
         }
     }
     unreachable!("the last transport's outcome is the outcome")
+}
+
+/// Without a network there is nothing but Unix sockets.
+fn transports(plan: &Plan) -> Result<Vec<&'static Transport>, Failure> {
+    let all = launcher::transports(&plan.spec).iter();
+    if plan.options.containment.network == Part::Open {
+        return Ok(all.collect());
+    }
+    let reachable: Vec<_> = all.filter(|transport| matches!(transport, Transport::IPC)).collect();
+    if reachable.is_empty() {
+        let reason =
+            format!("the kernel {:?} talks over TCP only, by which it could not be reached", plan.spec.name);
+        return Err(Failure::Error(LaunchError::Containment { restriction: Restriction::Network, reason }));
+    }
+    Ok(reachable)
 }
 
 fn may_be_for_the_transport(error: &LaunchError) -> bool {
@@ -133,8 +151,9 @@ async fn attempt(
         PrivateDir::create(options.runtime_dir.as_deref(), &options.base_env).map_err(no_place)?;
     let connection = Connection::create(directory.path(), transport.clone(), &spec.name).map_err(no_place)?;
     let watch = DirectoryWatch::new(directory.path());
+    let mut contained = contain::prepare(options).map_err(|refusal| refused(spec, String::new(), refusal))?;
     let (mut process, origin) = tokio::select! {
-        made = make_process(plan, &connection, &directory, until) => made?,
+        made = make_process(plan, &connection, &directory, until, contained.as_mut()) => made?,
         () = started.closed() => return Err(Failure::GivenUp),
     };
     let session = Session::new(&connection.info.key);
@@ -144,6 +163,10 @@ async fn attempt(
     let outcome = tokio::select! {
         ready = converse(&connection, watch, &session, &received, &mut received_rx, &connected) => ready.map_err(Some),
         _ = process.ended() => Err(None),
+        () = exceeded(contained.as_mut()) => {
+            process.destroy().await;
+            Err(None)
+        }
         () = tokio::time::sleep_until(until) => {
             process.destroy().await;
             return Err(Failure::Error(LaunchError::Timeout {
@@ -160,14 +183,20 @@ async fn attempt(
     };
     match outcome {
         Ok((links, info)) => {
+            let isolation = contained.as_ref().map(|contained| contained.isolation().clone());
+            let pid = process.pid();
             let ready =
-                Started { session: session.clone(), received: received_rx, info, pid: process.pid(), origin };
-            Ok((Running { process, links, session, received, directory }, ready))
+                Started { session: session.clone(), received: received_rx, info, pid, origin, isolation };
+            Ok((Running { process, contained, links, session, received, directory }, ready))
         }
         Err(error) => {
             let ended = tokio::time::timeout(DEATH_FOLLOWS, process.ended()).await.is_ok();
             process.destroy().await;
             let death = process.death().await;
+            let death = match &contained {
+                Some(contained) => contained.explain(death),
+                None => death,
+            };
             let kernel = spec.name.clone();
             Err(Failure::Error(match error {
                 Some(error) if !ended => LaunchError::Connection { kernel, reason: error.to_string() },
@@ -177,27 +206,54 @@ async fn attempt(
     }
 }
 
+/// Waits for the kernel to use more than it may; for ever if it may use what it likes. Cancel-safe.
+pub(crate) async fn exceeded(contained: Option<&mut Contained>) {
+    match contained {
+        Some(contained) => contained.exceeded().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refused(spec: &Kernelspec, program: String, refusal: Refusal) -> Failure {
+    let Refusal { restriction, reason, program_missing } = refusal;
+    Failure::Error(if program_missing {
+        LaunchError::ProgramMissing { kernel: spec.name.clone(), program, file: spec.dir.join("kernel.json") }
+    } else {
+        LaunchError::Containment { restriction, reason }
+    })
+}
+
 /// Forks the kernel's process where that is wanted and can be had; starts it otherwise.
 async fn make_process(
     plan: &Plan,
     connection: &Connection,
     directory: &PrivateDir,
     until: Instant,
+    contained: Option<&mut Contained>,
 ) -> Result<(Process, Origin), Failure> {
     let Plan { spec, options, forks } = plan;
     if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
         return Err(Failure::Error(LaunchError::WorkingDirectory { path: cwd.clone() }));
     }
-    let env = environment(spec, options);
+    let env = environment(spec, options, contained.as_deref().and_then(Contained::scratch));
     let mut extra = options.extra_arguments.clone();
     extra.extend(launcher::history_argument(spec, &extra));
     let command = spec.command(&connection.file, &extra, &env);
-    if let Some(forks) = forks.as_ref().filter(|_| options.launcher == Launcher::Lossless)
+    if contained.is_none()
+        && let Some(forks) = forks.as_ref().filter(|_| options.launcher == Launcher::Lossless)
         && let Some(process) = fork_process(plan, forks, &command, &env, until).await
     {
         return Ok((process, Origin::Forked));
     }
-    Ok((start_process(plan, command, env, directory)?, Origin::Started))
+    let starting = start_process(plan, command, env, directory, contained);
+    match tokio::time::timeout_at(until, starting).await {
+        Ok(process) => Ok((process?, Origin::Started)),
+        // Only what is contained is waited for.
+        Err(_) => Err(Failure::Error(LaunchError::Containment {
+            restriction: Restriction::Everything,
+            reason: "the program that is to contain it does not come to an end".to_owned(),
+        })),
+    }
 }
 
 /// `None` where it cannot be forked: why is nobody's concern but a developer's, as it is then started.
@@ -231,11 +287,12 @@ async fn fork_process(
     }
 }
 
-fn start_process(
+async fn start_process(
     plan: &Plan,
     mut command: Vec<OsString>,
     env: HashMap<OsString, OsString>,
     directory: &PrivateDir,
+    contained: Option<&mut Contained>,
 ) -> Result<Process, Failure> {
     let Plan { spec, options, .. } = plan;
     if options.launcher == Launcher::Lossless {
@@ -243,25 +300,52 @@ fn start_process(
             .map_err(|source| Failure::Error(LaunchError::PrivateDirectory { source }))?;
     }
     let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
-    let process = ProcessSpec {
+    let mut process = ProcessSpec {
         command,
-        env: env.into_iter().collect(),
+        env: env.clone().into_iter().collect(),
         cwd: options.cwd.clone(),
         sink: options.on_output.clone(),
+        stdin: None,
     };
-    Process::spawn(&process).map_err(|source| {
-        let kernel = spec.name.clone();
-        Failure::Error(if source.kind() == std::io::ErrorKind::NotFound {
-            LaunchError::ProgramMissing { kernel, program, file: spec.dir.join("kernel.json") }
-        } else {
-            LaunchError::Spawn { kernel, program, source }
-        })
-    })
+    let source = match contained {
+        None => match Process::spawn(&mut process) {
+            Ok(process) => return Ok(process),
+            Err(source) => source,
+        },
+        Some(contained) => {
+            let request = contain::Request {
+                command: std::mem::take(&mut process.command),
+                env: &env,
+                channels: directory.path(),
+                kernelspec: &spec.dir,
+            };
+            match contained.spawn(request, process).await {
+                Ok(process) => return Ok(process),
+                Err(NotStarted::Refused(refusal)) => return Err(refused(spec, program, refusal)),
+                Err(NotStarted::NotRun(error)) => {
+                    let (restriction, reason) =
+                        (Restriction::Everything, format!("running the program for it: {error}"));
+                    return Err(Failure::Error(LaunchError::Containment { restriction, reason }));
+                }
+            }
+        }
+    };
+    let kernel = spec.name.clone();
+    Err(Failure::Error(if source.kind() == std::io::ErrorKind::NotFound {
+        LaunchError::ProgramMissing { kernel, program, file: spec.dir.join("kernel.json") }
+    } else {
+        LaunchError::Spawn { kernel, program, source }
+    }))
 }
 
 /// What the kernel inherits, what its kernelspec adds, what the caller sets, and who its parent is.
-fn environment(spec: &Kernelspec, options: &LaunchOptions) -> HashMap<OsString, OsString> {
-    let mut env = options.base_env.clone();
+fn environment(
+    spec: &Kernelspec,
+    options: &LaunchOptions,
+    scratch: Option<&std::path::Path>,
+) -> HashMap<OsString, OsString> {
+    let policy = &options.containment;
+    let mut env = contain::environment(&options.base_env, &policy.variables, policy.files, scratch);
     // On macOS it would make another Python out of the kernel's.
     env.remove(std::ffi::OsStr::new("PYTHONEXECUTABLE"));
     let own = spec.filled_env(&env);

@@ -17,7 +17,7 @@ use crate::kernel::{Exit, ExitManner, LaunchError, ShutdownPolicy};
 use crate::kernelspec::InterruptMode;
 use crate::links::Received;
 use crate::process::Signal;
-use crate::start::{Failure, Plan, Running, Started, Starting, launch};
+use crate::start::{Failure, Plan, Running, Started, Starting, exceeded, launch};
 
 /// A kernel that closes its channels is about to end, or never will.
 const DISCONNECT_GRACE: Duration = Duration::from_secs(2);
@@ -59,7 +59,11 @@ async fn supervise(plan: Plan, commands: &mut mpsc::UnboundedReceiver<Command>, 
     if stop.phase == Phase::CutOff {
         death.cause = DeathCause::Disconnected;
     }
-    let Running { received, directory, .. } = running;
+    let Running { received, directory, contained, .. } = running;
+    if let Some(contained) = &contained {
+        death = contained.explain(death);
+    }
+    drop(contained);
     drop(directory);
     let exit = Exit { manner: stop.manner(), cause: death.cause.clone() };
     // Whoever is gone need not be told.
@@ -123,7 +127,7 @@ async fn serve(
     commands: &mut mpsc::UnboundedReceiver<Command>,
     interrupt_mode: InterruptMode,
 ) -> Stop {
-    let Running { process, links, session, .. } = running;
+    let Running { process, contained, links, session, .. } = running;
     let mut stop = Stop { phase: Phase::Serving, grace: Duration::ZERO, deadline: None, done: None };
     let mut wanted = true;
     loop {
@@ -154,6 +158,7 @@ async fn serve(
                     process.signal(Signal::Kill);
                 }
             },
+            () = exceeded(contained.as_mut()) => process.signal(Signal::Kill),
             Some(channel) = links.closed() => {
                 let vital = matches!(channel, Channel::Shell | Channel::Iopub);
                 if vital && stop.phase == Phase::Serving {

@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
             RunEvent::Warning(warning) => tracing::debug!(%key, "{warning}"),
             _ => {}
         };
-        let ran = run_notebook(request, &manager.services, &mut tell, self.cancel.clone()).await;
+        let ran = Box::pin(run_notebook(request, &manager.services, &mut tell, self.cancel.clone())).await;
         let report = ran.map_err(|error| {
             let class = if error.is_retryable() { Class::Unavailable } else { Class::Notebook };
             Trouble::new(class, format!("cannot run {}", notebook.path)).because(error)

@@ -20,6 +20,8 @@ mod save;
 mod services;
 pub mod store;
 
+pub use rnbexec_kernel::contain;
+
 pub use cancel::{Cancel, CancelHandle, CancelLevel};
 pub use error::RunError;
 pub use event::RunEvent;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rnbexec_kernel::KernelDeath;
+use rnbexec_kernel::{KernelDeath, LaunchError};
 use rnbexec_notebook::Notebook;
 
 /// A run that came to an end, whichever.
@@ -63,7 +63,7 @@ pub enum Outcome {
     /// The kernel never came up.
     StartFailed {
         /// What happened.
-        error: std::sync::Arc<rnbexec_kernel::LaunchError>,
+        error: std::sync::Arc<LaunchError>,
         /// An earlier output notebook stands where this one would have been written; it was left alone.
         kept_earlier_output: bool,
     },
@@ -87,9 +87,18 @@ impl Outcome {
         matches!(self, Self::Completed | Self::Prepared | Self::ExitedEarly { .. })
     }
 
-    /// The environment failed, not the notebook: beginning again may help.
+    /// The environment failed, not the notebook: beginning again may help. (It does not help a kernel that exceeded its
+    /// limits, nor where containment cannot be had.)
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::KernelDied { .. } | Self::StartFailed { .. })
+        match self {
+            Self::KernelDied { death, .. } => !death.cause.is_limit(),
+            Self::StartFailed { error, .. } => match error.as_ref() {
+                LaunchError::Containment { .. } => false,
+                LaunchError::Died { death, .. } => !death.cause.is_limit(),
+                _ => true,
+            },
+            _ => false,
+        }
     }
 
     /// The cell that was in flight or failed.
@@ -119,6 +128,7 @@ impl Outcome {
                 after.as_secs_f64(),
                 if *killed { "; the kernel did not stop when interrupted and was killed" } else { "" }
             ),
+            Self::KernelDied { death, .. } if death.cause.is_limit() => format!("the kernel was {death}"),
             Self::KernelDied { death, .. } => format!("the kernel died: {death}"),
             Self::StartFailed { error, .. } => crate::error::chain(error.as_ref()),
             Self::OutputsIncomplete { waited, .. } => format!(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rnbexec_kernel::contain::Containment;
 use rnbexec_notebook::parameters::SecretParameters;
 use rnbexec_notebook::{Json, Parameters};
 
@@ -114,6 +115,8 @@ pub struct KernelRequest {
     pub cwd: Option<PathBuf>,
     /// Variables set in the kernel's process on top of the inherited ones.
     pub variables: Vec<(String, String)>,
+    /// What is closed to it. Needs [`Services::contain_command`](crate::Services::contain_command).
+    pub containment: Containment,
 }
 
 /// The environment the kernel runs in.

@@ -85,9 +85,8 @@ struct Carried {
 fn retry_cause(result: &Result<RunReport, RunError>) -> Option<String> {
     match result {
         Ok(report) if report.outcome.is_retryable() => Some(match &report.outcome {
-            Outcome::KernelDied { death, .. } => format!("the kernel died: {death}"),
             Outcome::StartFailed { error, .. } => error.to_string(),
-            _ => report.outcome.name().to_owned(),
+            outcome => outcome.reason(),
         }),
         // The last save has had its own retries: the notebook is not executed once more for it.
         Err(RunError::Save { rescued: Some(_), .. }) => None,
@@ -227,6 +226,8 @@ async fn launch(
         runtime_dir: services.runtime_dir.clone(),
         launcher: Launcher::Lossless,
         extra_arguments: Vec::new(),
+        containment: request.kernel.containment.clone(),
+        contain_command: services.contain_command.clone(),
         // Chatter: when nobody keeps up, lines are lost here, never the kernel's time.
         on_output: Some(Arc::new(move |_, bytes| {
             for line in String::from_utf8_lossy(bytes).lines() {
@@ -326,6 +327,10 @@ impl Run<'_> {
             Ok(()) => {
                 self.first_saved = at_once || (self.saves_now && launched.is_ok());
                 if let Ok(kernel) = &launched {
+                    if let Some(isolation) = kernel.isolation() {
+                        note::set_isolation(self.notebook.metadata_mut(), isolation);
+                        self.saver.update_frame(&self.notebook);
+                    }
                     let (after, origin) = (begun.elapsed(), kernel.origin());
                     (self.on_event)(RunEvent::KernelReady { after, origin });
                 }

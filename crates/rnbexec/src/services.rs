@@ -27,6 +27,9 @@ pub struct Services {
     pub variables: HashMap<OsString, OsString>,
     /// Where kernels keep their sockets, in a private folder each; `None` is the system's temporary folder.
     pub runtime_dir: Option<PathBuf>,
+    /// The program that contains a kernel, with the arguments that have it call [`contain::enter`](crate::contain::enter);
+    /// empty if no run asks for that.
+    pub contain_command: Vec<OsString>,
     /// Where an executed notebook is put when its output cannot be written.
     pub rescue_dir: PathBuf,
     /// The time.
@@ -57,6 +60,7 @@ impl Services {
             kernel_pool: None,
             variables,
             runtime_dir: None,
+            contain_command: Vec::new(),
             rescue_dir: std::env::temp_dir(),
             clock: Arc::new(Timestamp::now),
         }

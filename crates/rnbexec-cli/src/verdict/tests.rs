@@ -93,7 +93,7 @@ fn a_dead_kernel_is_told_with_its_cause_and_last_words() {
     assert_eq!(failure.what, "the kernel died while cell 1 ran");
     assert_eq!(failure.causes[0], "killed by signal 11 (SIGSEGV)");
     assert!(failure.causes[1].contains("Fatal Python error"));
-    let memory = DeathCause::OutOfMemory { evidence: "oom_kill 1".to_owned() };
+    let memory = DeathCause::OutOfMemory { limit: None, evidence: "oom_kill 1".to_owned() };
     assert!(of_outcome(&died(memory), None, AT).unwrap().help.unwrap().contains("more memory"));
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use rnbexec_kernel::contain::Containment;
 use rnbexec_notebook::{Json, Object};
 use sha2::{Digest as _, Sha256};
 
@@ -27,7 +28,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         parameters,
         secrets,
         unknown_parameters: _,
-        kernel: KernelRequest { name, language, environment, cwd, variables },
+        kernel: KernelRequest { name, language, environment, cwd, variables, containment },
         mode,
         hide_source,
         selection: CellSelection { skip_tags, only_tags },
@@ -46,10 +47,14 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         EnvironmentRequest::Path(path) => format!("path {}", path.display()),
         EnvironmentRequest::Named(name) => format!("name {name}"),
     };
+    // Limits decide whether a run succeeds.
+    let Containment { network, files, work_folders, processes, variables: inherited, limits: _ } =
+        containment;
+    let closed = format!("{network:?} {files:?} {work_folders:?} {processes:?} {inherited:?}");
     let variables = variables.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_str().into()]);
     let mut values: Vec<(&String, &Json)> = parameters.iter().collect();
     values.sort_by_key(|(name, _)| *name);
-    let members: [(&str, Json); 13] = [
+    let members: [(&str, Json); 14] = [
         ("version", VERSION.into()),
         ("notebook", notebook.into()),
         (
@@ -62,6 +67,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         ("environment", environment.into()),
         ("cwd", text(&cwd.as_ref().map(|cwd| cwd.display().to_string()))),
         ("variables", Json::Array(variables.collect())),
+        ("closed", closed.into()),
         ("executes", Json::from(*mode == Mode::Execute)),
         ("hides source", Json::from(*hide_source)),
         ("tags", Json::Array(vec![texts(skip_tags), texts(only_tags)])),
