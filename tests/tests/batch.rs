@@ -296,6 +296,19 @@ fn wrong_usage_is_told_before_anything_is_read() {
 }
 
 #[test]
+fn kernels_are_forked_unless_that_is_not_wanted() {
+    let scratch = scratch_with(&greeting());
+    let arguments =
+        ["--grid", "name=a,b", "--grid", "count=1,2", "--log-level", "DEBUG", "-j", "1", "-o", "out/"];
+    let done = batch(&scratch, &arguments);
+    done.expect_code(0).expect_stderr("out/00004.ipynb: the kernel was forked");
+    assert_eq!(printed(&scratch, "out/00004.ipynb"), "b 2\n");
+    let done = batch(&scratch, &[&arguments[..], &["--no-fork-server"]].concat());
+    assert_eq!(done.expect_code(0).stderr.matches("the kernel was started").count(), 4, "{}", done.stderr);
+    assert_eq!(scratch.alive(), [] as [String; 0]);
+}
+
+#[test]
 fn the_readmes_example_runs() {
     let scratch = Scratch::new();
     let shipped = |name: &str| oracle::workspace().join("notebooks").join(name).display().to_string();

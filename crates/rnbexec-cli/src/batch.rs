@@ -17,6 +17,7 @@ use rnbexec::batch::{
     Batch, BatchEvent, BatchReport, Items, OutputTemplate, Scope, Stop, Survey, run_batch, survey,
 };
 use rnbexec::{RunError, Services};
+use rnbexec_kernel::{KernelPool, PoolOptions};
 use tokio::sync::watch;
 
 use crate::args::Front;
@@ -122,7 +123,9 @@ async fn attempt(
     let begun = Instant::now();
     let (mut supervisor, cancel) =
         Supervisor::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?;
-    let services = isolation::able_to_contain(Services::from_process());
+    let mut services = isolation::able_to_contain(Services::from_process());
+    let pool = PoolOptions { fork: settings.fork_server || !runs.no_fork_server, ..PoolOptions::default() };
+    services.kernel_pool = Some(Arc::new(KernelPool::new(pool)));
     let inject = InjectedPaths { output: None, ..settings.inject.clone() };
     let gathering = async {
         let parameters = parameters::gather(&settings.parameters, &inject, &services.stores).await?;

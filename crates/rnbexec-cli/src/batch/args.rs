@@ -60,6 +60,9 @@ pub(crate) struct RunsArgs {
     /// Start no further run after N have failed
     #[arg(long, value_name = "N")]
     pub(crate) max_failures: Option<NonZeroU64>,
+    /// Start every kernel anew, instead of forking Python kernels from a process that has imported what they need
+    #[arg(long, overrides_with = "fork_server")]
+    pub(crate) no_fork_server: bool,
     /// Only list what would be run
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rnbexec::batch::{BatchEvent, End, Planned};
 use rnbexec::{CancelHandle, CancelLevel, Outcome, RunEvent, RunReport};
-use rnbexec_kernel::Kernelspec;
+use rnbexec_kernel::{Kernelspec, Origin};
 
 use super::progress::Progress;
 use super::record::{self, Record};
@@ -131,6 +131,13 @@ impl Inner {
                 if let Some(line) = self.environment.digest(line) {
                     tracing::info!("{line}");
                 }
+            }
+            RunEvent::KernelReady { origin, .. } => {
+                let how = match origin {
+                    Origin::Started => "started",
+                    Origin::Forked => "forked",
+                };
+                tracing::debug!("{item}: the kernel was {how}");
             }
             RunEvent::CellStarted { index, total_cells, .. } => {
                 self.told.progress.cell(number, index, total_cells);

@@ -64,16 +64,6 @@ impl fmt::Debug for Items {
     }
 }
 
-impl Items {
-    /// The next item. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Item> {
-        match self {
-            Self::Known(items) => items.next(),
-            Self::Stream(items) => items.recv().await,
-        }
-    }
-}
-
 /// Every row with every combination of the grid, numbered. Without rows (`None`) the combinations alone.
 ///
 /// A row that gives a parameter of the grid itself is refused: one of both would not count.

@@ -1,15 +1,18 @@
 //! The loop: take an item when there is room, start its run, wait for whatever happens next.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rnbexec_notebook::Notebook;
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::{
-    Batch, BatchEvent, BatchReport, End, Items, OnBatchEvent, Planned, Planner, Scope, Stop, fingerprint,
+    Batch, BatchEvent, BatchReport, End, Item, Items, OnBatchEvent, Planned, Planner, Scope, Stop,
+    fingerprint,
 };
 use crate::request::Input;
 use crate::{Cancel, CancelLevel, RunError, RunEvent, RunRequest, Services, run_notebook};
@@ -17,7 +20,7 @@ use crate::{Cancel, CancelLevel, RunError, RunEvent, RunRequest, Services, run_n
 /// Runs a notebook for every item.
 ///
 /// `cancel` at [`CancelLevel::Drain`] starts nothing new and lets what runs come to its end; above that it stops the runs as
-/// it stops a single one. When this returns, no run is left.
+/// it stops a single one. When this returns, no run is left, and the services' pool of kernels, if they have one, is closed.
 ///
 /// # Errors
 /// The notebook cannot be read ([`RunError::Read`], [`RunError::Notebook`]): nothing was run. Whatever happens to a single
@@ -48,7 +51,42 @@ pub async fn run_batch(
         planned: HashMap::new(),
         report: BatchReport::default(),
     };
-    Ok(work.through(items).await)
+    let report = work.through(Source::of(items)).await;
+    if let Some(pool) = &services.kernel_pool {
+        pool.close().await;
+    }
+    Ok(report)
+}
+
+/// Where items come from, with a look at whether there are more.
+enum Source {
+    Known(Peekable<Box<dyn Iterator<Item = Item> + Send>>),
+    Stream(mpsc::Receiver<Item>),
+}
+
+impl Source {
+    fn of(items: Items) -> Self {
+        match items {
+            Items::Known(items) => Self::Known(items.peekable()),
+            Items::Stream(items) => Self::Stream(items),
+        }
+    }
+
+    /// The next item. Cancel-safe.
+    async fn next(&mut self) -> Option<Item> {
+        match self {
+            Self::Known(items) => items.next(),
+            Self::Stream(items) => items.recv().await,
+        }
+    }
+
+    /// Whether one is there already.
+    fn has_more(&mut self) -> bool {
+        match self {
+            Self::Known(items) => items.peek().is_some(),
+            Self::Stream(items) => !items.is_empty(),
+        }
+    }
 }
 
 /// Reads the notebook once for all runs, and makes sure that it is one.
@@ -97,7 +135,7 @@ struct Ended {
 }
 
 impl Work<'_> {
-    async fn through(mut self, mut items: Items) -> BatchReport {
+    async fn through(mut self, mut items: Source) -> BatchReport {
         let mut exhausted = false;
         while self.report.stopped.is_none() && !(exhausted && self.running.is_empty()) {
             let room = !exhausted && self.running.len() < self.jobs.get();
@@ -106,7 +144,13 @@ impl Work<'_> {
                 () = self.cancel.reached(CancelLevel::Drain) => self.stop(Stop::Asked),
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
                 item = items.next(), if room => match item {
-                    Some(item) => self.begin(item),
+                    Some(item) => {
+                        // A kernel for the next run is prepared while this one executes.
+                        if let Some(pool) = &self.shared.services.kernel_pool {
+                            pool.expect_more(items.has_more());
+                        }
+                        self.begin(item);
+                    }
                     None => exhausted = true,
                 },
             }
@@ -120,7 +164,7 @@ impl Work<'_> {
         self.report
     }
 
-    fn begin(&mut self, item: super::Item) {
+    fn begin(&mut self, item: Item) {
         let (planned, refusal) = self.planner.plan(item);
         if let Some(refusal) = refusal {
             return self.tell(&planned, &End::Refused(refusal));
@@ -180,8 +224,8 @@ impl Work<'_> {
     }
 
     /// Tells of the items that are there and will not be run.
-    fn tell_rest(&mut self, items: Items) {
-        let Items::Known(items) = items else { return };
+    fn tell_rest(&mut self, items: Source) {
+        let Source::Known(items) = items else { return };
         for item in items {
             let (planned, _) = self.planner.plan(item);
             self.report.count(&End::NotStarted);
