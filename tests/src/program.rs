@@ -22,11 +22,15 @@ pub fn rnbexec_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| match std::env::var_os("RNBEXEC_BIN") {
         Some(path) => PathBuf::from(path),
-        None => build("rnbexec-cli", "rnbexec"),
+        None => build("rnbexec"),
     })
 }
 
-fn build(package: &str, bin: &str) -> PathBuf {
+/// Builds a program of the workspace as [`rnbexec_path`] does, and gives its path.
+///
+/// # Panics
+/// When it does not build.
+pub fn build(bin: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test binary knows its path");
     // <target>/<profile>/deps/<test binary>
     let profile_dir = exe.ancestors().nth(2).expect("test binaries lie in <target>/<profile>/deps");
@@ -39,7 +43,8 @@ fn build(package: &str, bin: &str) -> PathBuf {
     let out = Command::new(cargo)
         .current_dir(oracle::workspace())
         // Naming this package too gives the dependencies the features they have in the test run: no second build of them.
-        .args(["build", "--quiet", "-p", package, "-p", env!("CARGO_PKG_NAME"), "--bin", bin])
+        .args(["build", "--quiet", "-p", "rnbexec-cli", "-p", "rnbexec-bench", "-p", env!("CARGO_PKG_NAME")])
+        .args(["--bin", bin])
         .args(["--profile", profile, "--target-dir"])
         .arg(target_dir)
         .output()

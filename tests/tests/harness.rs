@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rnbexec_tests::differential::Case;
-use rnbexec_tests::program::Running;
-use rnbexec_tests::{Book, FakeKernel, Scratch, finish, oracle, wait_for};
+use rnbexec_tests::program::{Running, build};
+use rnbexec_tests::{Book, FakeKernel, Scratch, finish, oracle, rnbexec_path, wait_for};
 
 #[test]
 fn papermill_of_the_oracle_is_the_pinned_one() {
@@ -79,4 +79,28 @@ fn the_comparison_passes_papermill_itself_and_sees_a_changed_output() {
     let seen = std::panic::catch_unwind(|| case.check_program(&edited));
     let said = *seen.unwrap_err().downcast::<String>().unwrap();
     assert!(said.contains("+     \"text\": \"3 <object object at 0xADDRESS>"), "{said}");
+}
+
+/// Not how fast anything is: that every contender still runs, and that what comes out is told.
+#[test]
+fn the_benchmark_runs_every_contender_and_tells_what_came_out() {
+    let scratch = Scratch::new();
+    let mut bench = scratch.command(build("rnbexec-bench"));
+    bench.env("RNBEXEC_BIN", rnbexec_path()).arg("--tiny").arg("--out").arg(scratch.path());
+    let cases = ["one-cell", "growth-output", "documents"];
+    let done = finish(bench.args(cases.iter().flat_map(|case| ["--only", case])));
+    let table = done.expect_code(0).stdout_text();
+    assert!(table.contains("| one cell, `1 + 1` | "), "{table}");
+    let results = scratch.json("results.json");
+    for point in [&results["cases"][0]["points"][0], &results["cases"][1]["points"][1]] {
+        for contender in ["bare", "rnbexec", "papermill"] {
+            let sample = &point["contenders"][contender]["rounds"]["0"];
+            assert!(
+                sample["seconds"].as_f64() > Some(0.0) && sample["peak_kib"].as_u64() > Some(0),
+                "{contender}: {point}"
+            );
+        }
+    }
+    assert!(results["documents"][3]["read"]["nbformat"].as_f64() > Some(0.0), "{}", results["documents"]);
+    assert!(scratch.read("speed.svg").starts_with(b"<svg"));
 }

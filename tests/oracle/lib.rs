@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-const REQUIREMENTS: &str = include_str!("../oracle/requirements.txt");
+const REQUIREMENTS: &str = include_str!("requirements.txt");
 /// Raised when the layout of the environment changes though the requirements do not.
 const LAYOUT: u32 = 1;
 const COMPLETE: &str = "complete";
@@ -60,7 +60,10 @@ pub fn cache_dir() -> PathBuf {
 
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies in tests/ of the workspace")
 }
 
 /// A Python environment named `name` with exactly the hash-pinned `requirements`, made on first use and then kept under
