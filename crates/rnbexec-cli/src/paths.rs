@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
 use rnbexec::Input;
 use rnbexec::store::Location;
 use rnbexec_notebook::Json;
@@ -12,17 +13,15 @@ use crate::extension;
 use crate::failure::Failure;
 
 /// Fills in path templates, all of one run with the same time and the same uuid.
-pub(crate) struct Filler(Builtins);
+pub(crate) struct Filler {
+    run_uuid: String,
+    now: jiff::Timestamp,
+}
 
 impl Filler {
     /// A run that begins now.
     pub(crate) fn now() -> Self {
-        let now = jiff::Zoned::now();
-        Self(Builtins {
-            run_uuid: uuid::Uuid::new_v4().to_string(),
-            now_local: fields(now.datetime(), None),
-            now_utc: fields(now.with_time_zone(jiff::tz::TimeZone::UTC).datetime(), Some(0)),
-        })
+        Self { run_uuid: uuid::Uuid::new_v4().to_string(), now: jiff::Timestamp::now() }
     }
 
     /// What `{pm[…]}` means.
@@ -32,11 +31,22 @@ impl Filler {
 
     /// The path with its fields filled in.
     pub(crate) fn fill(&self, path: &str, parameters: &Parameters) -> Result<String, Failure> {
-        format_path(path, parameters, &self.0).map_err(|error| {
+        format_path(path, parameters, &self.builtins(path)).map_err(|error| {
             let path = crate::parameters::without_secrets(path);
             Failure::because(format!("cannot fill in the path {path}"), &error)
                 .help("a field is {name} or {name:format} of a parameter; a brace itself is written {{ or }}")
         })
+    }
+
+    fn builtins(&self, path: &str) -> Builtins {
+        let utc = TimeZone::UTC.to_datetime(self.now);
+        // Finding out the local time zone means reading through the system's database of all of them.
+        let local = if path.contains("{pm") { TimeZone::system().to_datetime(self.now) } else { utc };
+        Builtins {
+            run_uuid: self.run_uuid.clone(),
+            now_local: fields(local, None),
+            now_utc: fields(utc, Some(0)),
+        }
     }
 }
 
@@ -127,6 +137,14 @@ mod tests {
         assert_eq!(fill("{pm[run_uuid]}").unwrap().len(), 36);
         assert!(fill("{pm[current_datetime_utc]:%Y%m%d}").unwrap().starts_with("20"));
         assert_eq!(fill("{{x}}").unwrap(), "{x}");
+    }
+
+    #[test]
+    fn the_local_time_is_that_of_the_system() {
+        let filler = Filler::now();
+        let local = filler.now.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let path = filler.fill("{pm[current_datetime_local]}", &Parameters::default()).unwrap();
+        assert!(path.starts_with(&local), "{path}");
     }
 
     #[test]
