@@ -96,12 +96,17 @@ fn bases(chosen: Option<&Path>, vars: &HashMap<OsString, OsString>) -> Vec<PathB
 fn sweep(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_abandoned(&path) {
-            match std::fs::remove_dir_all(&path) {
-                Ok(()) => tracing::debug!(path = %path.display(), "removed an abandoned kernel directory"),
-                Err(error) => tracing::debug!(path = %path.display(), %error, "cannot remove it"),
-            }
+        remove_abandoned(&entry.path());
+    }
+}
+
+/// Removes a directory of a kernel's whose owner is gone; leaves everything else alone.
+pub(crate) fn remove_abandoned(path: &Path) {
+    let has_our_name = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    if has_our_name && is_abandoned(path) {
+        match std::fs::remove_dir_all(path) {
+            Ok(()) => tracing::debug!(path = %path.display(), "removed an abandoned kernel directory"),
+            Err(error) => tracing::debug!(path = %path.display(), %error, "cannot remove it"),
         }
     }
 }

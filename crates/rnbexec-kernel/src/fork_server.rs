@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::launcher::ForkCommand;
+use crate::remains::Registrar;
 
 #[cfg(target_os = "linux")]
 #[path = "fork_server/linux.rs"]
@@ -49,6 +50,8 @@ pub(crate) struct Birth {
     pub(crate) arguments: Vec<String>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) variables: Vec<(String, String)>,
+    /// Told of the server, should one be started for it.
+    pub(crate) registrar: Option<Registrar>,
 }
 
 /// The servers of a program. Cheap to clone.
@@ -84,7 +87,7 @@ impl ForkServers {
         birth: &Birth,
         patience: Duration,
     ) -> Result<Forked, NotForked> {
-        let server = self.server(seed, patience).await.ok_or(NotForked::NoServer)?;
+        let server = self.server(seed, birth.registrar.clone(), patience).await.ok_or(NotForked::NoServer)?;
         let forked = server.fork(birth).await;
         if let Err(NotForked::Stale { .. } | NotForked::Io(_)) = &forked {
             // The next kernel gets a new one.
@@ -99,7 +102,12 @@ impl ForkServers {
     }
 
     /// The server for a seed. Whoever comes while it starts waits for it.
-    async fn server(&self, seed: &Seed, patience: Duration) -> Option<Arc<Server>> {
+    async fn server(
+        &self,
+        seed: &Seed,
+        registrar: Option<Registrar>,
+        patience: Duration,
+    ) -> Option<Arc<Server>> {
         let mut slots = tokio::time::timeout(patience, self.slots.lock()).await.ok()?;
         if let Some(at) = slots.iter().position(|slot| slot.seed == *seed) {
             let slot = slots.remove(at);
@@ -107,7 +115,7 @@ impl ForkServers {
             slots.push(slot);
             return server;
         }
-        let started = tokio::time::timeout(patience, Server::start(seed)).await;
+        let started = tokio::time::timeout(patience, Server::start(seed, registrar)).await;
         let server = match started {
             Ok(Ok(server)) => Some(Arc::new(server)),
             Ok(Err(error)) => {

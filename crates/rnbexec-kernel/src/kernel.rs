@@ -24,6 +24,7 @@ use crate::kernelspec::Kernelspec;
 use crate::launcher::Launcher;
 use crate::links::Received;
 use crate::process::OutputSink;
+use crate::remains::Registrar;
 use crate::start::Plan;
 use crate::supervise::{self, Command};
 use crate::wire::{self, Message, Session, WireError};
@@ -54,6 +55,8 @@ pub struct LaunchOptions {
     pub containment: Containment,
     /// The program that contains a kernel, with the arguments that have it call [`contain::enter`](crate::contain::enter).
     pub contain_command: Vec<OsString>,
+    /// Told of the kernel before it starts, for a process that clears up should this one be killed.
+    pub registrar: Option<Registrar>,
 }
 
 impl LaunchOptions {
@@ -70,6 +73,7 @@ impl LaunchOptions {
             extra_arguments: Vec::new(),
             containment: Containment::default(),
             contain_command: Vec::new(),
+            registrar: None,
         }
     }
 }

@@ -102,6 +102,7 @@ impl Kind {
             // A contained kernel is neither forked nor prepared.
             containment: _,
             contain_command: _,
+            registrar: _,
         } = options;
         Self {
             spec: spec.clone(),

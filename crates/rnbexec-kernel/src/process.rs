@@ -82,6 +82,8 @@ pub(crate) struct ProcessSpec {
     pub(crate) sink: Option<OutputSink>,
     /// Its standard input; empty if `None`.
     pub(crate) stdin: Option<Stdin>,
+    /// What the variable [`MARK`] is to say.
+    pub(crate) mark: String,
 }
 
 /// What a process may read from.
@@ -91,7 +93,6 @@ pub(crate) type Stdin = std::os::fd::OwnedFd;
 pub(crate) type Stdin = std::fs::File;
 
 /// Kills every process that bears a mark.
-#[cfg(target_os = "linux")]
 pub(crate) fn kill_marked(mark: &str) {
     system::kill_marked(MARK, mark);
 }
@@ -145,7 +146,7 @@ impl Process {
     /// made it.
     pub(crate) fn spawn(spec: &mut ProcessSpec) -> io::Result<Self> {
         let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mark = fresh_mark();
+        let mark = spec.mark.clone();
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -221,7 +222,7 @@ impl Process {
         self.status = Some(status);
         // Reaped this instant, or not yet if it was forked: the id of the group cannot have been given to another one.
         group::signal(self.pid, Signal::Kill);
-        system::kill_marked(MARK, &self.mark);
+        kill_marked(&self.mark);
         status
     }
 

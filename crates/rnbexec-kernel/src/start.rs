@@ -22,6 +22,7 @@ use crate::kernelspec::Kernelspec;
 use crate::launcher::{self, ForkCommand, Launcher};
 use crate::links::{Links, Received};
 use crate::process::{self, DirectoryWatch, LOOK_AGAIN, Process, ProcessSpec};
+use crate::remains::{Registration, Remains};
 use crate::wire::{self, Session};
 use crate::zmq::{self, SocketType, ZmqError};
 
@@ -77,6 +78,7 @@ pub(crate) struct Running {
     pub(crate) session: Session,
     pub(crate) received: mpsc::UnboundedSender<Received>,
     pub(crate) directory: PrivateDir,
+    pub(crate) registration: Option<Registration>,
 }
 
 pub(crate) enum Failure {
@@ -146,14 +148,19 @@ async fn attempt(
     started: &mut Starting,
 ) -> Result<(Running, Started), Failure> {
     let Plan { spec, options, .. } = plan;
+    // Declared before the directory, hence dropped after it.
+    let registration;
     let no_place = |source| Failure::Error(LaunchError::PrivateDirectory { source });
     let directory =
         PrivateDir::create(options.runtime_dir.as_deref(), &options.base_env).map_err(no_place)?;
     let connection = Connection::create(directory.path(), transport.clone(), &spec.name).map_err(no_place)?;
     let watch = DirectoryWatch::new(directory.path());
+    let mark = process::fresh_mark();
+    let remains = Remains::new(mark.clone(), directory.path().to_path_buf());
+    registration = options.registrar.as_ref().map(|register| register(&remains));
     let mut contained = contain::prepare(options).map_err(|refusal| refused(spec, String::new(), refusal))?;
     let (mut process, origin) = tokio::select! {
-        made = make_process(plan, &connection, &directory, until, contained.as_mut()) => made?,
+        made = make_process(plan, &connection, &directory, mark, until, contained.as_mut()) => made?,
         () = started.closed() => return Err(Failure::GivenUp),
     };
     let session = Session::new(&connection.info.key);
@@ -187,7 +194,7 @@ async fn attempt(
             let pid = process.pid();
             let ready =
                 Started { session: session.clone(), received: received_rx, info, pid, origin, isolation };
-            Ok((Running { process, contained, links, session, received, directory }, ready))
+            Ok((Running { process, contained, links, session, received, directory, registration }, ready))
         }
         Err(error) => {
             let ended = tokio::time::timeout(DEATH_FOLLOWS, process.ended()).await.is_ok();
@@ -228,6 +235,7 @@ async fn make_process(
     plan: &Plan,
     connection: &Connection,
     directory: &PrivateDir,
+    mark: String,
     until: Instant,
     contained: Option<&mut Contained>,
 ) -> Result<(Process, Origin), Failure> {
@@ -241,11 +249,11 @@ async fn make_process(
     let command = spec.command(&connection.file, &extra, &env);
     if contained.is_none()
         && let Some(forks) = forks.as_ref().filter(|_| options.launcher == Launcher::Lossless)
-        && let Some(process) = fork_process(plan, forks, &command, &env, until).await
+        && let Some(process) = fork_process(plan, forks, &command, &env, &mark, until).await
     {
         return Ok((process, Origin::Forked));
     }
-    let starting = start_process(plan, command, env, directory, contained);
+    let starting = start_process(plan, command, env, directory, mark, contained);
     match tokio::time::timeout_at(until, starting).await {
         Ok(process) => Ok((process?, Origin::Started)),
         // Only what is contained is waited for.
@@ -262,6 +270,7 @@ async fn fork_process(
     forks: &Forks,
     command: &[OsString],
     env: &HashMap<OsString, OsString>,
+    mark: &str,
     until: Instant,
 ) -> Option<Process> {
     let Plan { spec, options, .. } = plan;
@@ -273,13 +282,13 @@ async fn fork_process(
         imports: forks.imports.clone(),
         runtime_dir: options.runtime_dir.clone(),
     };
-    let mark = process::fresh_mark();
-    let variables = vec![(process::MARK.to_owned(), mark.clone())];
-    let birth = Birth { arguments, cwd: options.cwd.clone(), variables };
+    let variables = vec![(process::MARK.to_owned(), mark.to_owned())];
+    let registrar = options.registrar.clone();
+    let birth = Birth { arguments, cwd: options.cwd.clone(), variables, registrar };
     // A server that does not come up leaves time for a plain start.
     let patience = until.saturating_duration_since(Instant::now()) / 2;
     match forks.servers.fork(&seed, &birth, patience).await {
-        Ok(forked) => Some(Process::adopt(forked, mark, options.on_output.clone())),
+        Ok(forked) => Some(Process::adopt(forked, mark.to_owned(), options.on_output.clone())),
         Err(error) => {
             tracing::debug!(kernel = spec.name, %error, "not forked, starting it plainly");
             None
@@ -292,6 +301,7 @@ async fn start_process(
     mut command: Vec<OsString>,
     env: HashMap<OsString, OsString>,
     directory: &PrivateDir,
+    mark: String,
     contained: Option<&mut Contained>,
 ) -> Result<Process, Failure> {
     let Plan { spec, options, .. } = plan;
@@ -306,6 +316,7 @@ async fn start_process(
         cwd: options.cwd.clone(),
         sink: options.on_output.clone(),
         stdin: None,
+        mark,
     };
     let source = match contained {
         None => match Process::spawn(&mut process) {

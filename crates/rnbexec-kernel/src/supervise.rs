@@ -59,12 +59,13 @@ async fn supervise(plan: Plan, commands: &mut mpsc::UnboundedReceiver<Command>, 
     if stop.phase == Phase::CutOff {
         death.cause = DeathCause::Disconnected;
     }
-    let Running { received, directory, contained, .. } = running;
+    let Running { received, directory, contained, registration, .. } = running;
     if let Some(contained) = &contained {
         death = contained.explain(death);
     }
     drop(contained);
     drop(directory);
+    drop(registration);
     let exit = Exit { manner: stop.manner(), cause: death.cause.clone() };
     // Whoever is gone need not be told.
     if received.send(Received::Died(death)).is_err() {

@@ -23,6 +23,7 @@ use super::{Birth, NotForked, Seed};
 use crate::connection::PrivateDir;
 use crate::launcher;
 use crate::process::{self, MARK, isolate};
+use crate::remains::{Registrar, Remains};
 
 /// What a server answers is not longer than this.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -68,13 +69,13 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(super) async fn start(seed: &Seed) -> io::Result<Self> {
+    pub(super) async fn start(seed: &Seed, registrar: Option<Registrar>) -> io::Result<Self> {
         let (asks, asks_rx) = mpsc::unbounded_channel();
         let (ready, ready_rx) = oneshot::channel();
         let seed = seed.clone();
         let thread = std::thread::Builder::new()
             .name("fork-server".to_owned())
-            .spawn(move || run(&seed, asks_rx, ready))?;
+            .spawn(move || run(&seed, registrar.as_ref(), asks_rx, ready))?;
         let server = Self { asks, thread: Mutex::new(Some(thread)) };
         // Giving this up drops the server, which ends the thread.
         ready_rx.await.map_err(|_| io::Error::other("its thread ended without a word"))??;
@@ -143,15 +144,21 @@ impl Drop for Forked {
 
 // -- the server's own thread
 
-fn run(seed: &Seed, asks: mpsc::UnboundedReceiver<Ask>, ready: oneshot::Sender<io::Result<()>>) {
+fn run(
+    seed: &Seed,
+    registrar: Option<&Registrar>,
+    asks: mpsc::UnboundedReceiver<Ask>,
+    ready: oneshot::Sender<io::Result<()>>,
+) {
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    if let Err(error) = served.and_then(|runtime| runtime.block_on(serve(seed, asks, ready))) {
+    if let Err(error) = served.and_then(|runtime| runtime.block_on(serve(seed, registrar, asks, ready))) {
         tracing::debug!(%error, "a fork server ended");
     }
 }
 
 async fn serve(
     seed: &Seed,
+    registrar: Option<&Registrar>,
     mut asks: mpsc::UnboundedReceiver<Ask>,
     ready: oneshot::Sender<io::Result<()>>,
 ) -> io::Result<()> {
@@ -159,6 +166,11 @@ async fn serve(
     // Fields of a process drop in order: it before its script.
     let mark = process::fresh_mark();
     let directory = PrivateDir::create(seed.runtime_dir.as_deref(), &seed.environment);
+    // Declared before the directory, hence dropped after it.
+    let _registration = directory.as_ref().ok().and_then(|directory| {
+        let remains = Remains::new(mark.clone(), directory.path().to_path_buf());
+        registrar.map(|register| register(&remains))
+    });
     let opened =
         directory.and_then(|directory| open(seed, &directory, &mark).map(|opened| (opened, directory)));
     let ((mut child, socket), directory) = match opened {

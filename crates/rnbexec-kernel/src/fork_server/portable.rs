@@ -6,13 +6,14 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use super::{Birth, NotForked, Seed};
+use crate::remains::Registrar;
 
 #[derive(Debug)]
 pub(super) struct Server(Infallible);
 
 impl Server {
     #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
-    pub(super) async fn start(_: &Seed) -> io::Result<Self> {
+    pub(super) async fn start(_: &Seed, _: Option<Registrar>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
