@@ -33,6 +33,7 @@ One command a line, run in order between `status: busy` and the closing reply an
     children COUNT                     start so many processes that sleep for ten minutes
     eat SIZE                           hold on to so much memory (such as 500MB)
     write PATH TEXT                    write a line over a file
+    shell COMMAND                      run it with /bin/sh and wait for it
     env NAME | cwd | argv | count      print it
 
 Flags: --die-at-start CODE, --kill-at-start SIGNAL, --kill-when-asked SIGNAL (once its channels are open, at the first
@@ -341,6 +342,8 @@ class Kernel:
             path, _, text = rest.partition(" ")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text + "\n")
+        elif word == "shell":
+            subprocess.run(rest, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         elif word in ("env", "cwd", "argv", "count"):
             said = {"env": lambda: os.environ.get(rest), "cwd": os.getcwd, "argv": lambda: sys.argv[1:]}
             said = self.count if word == "count" else said[word]()

@@ -44,6 +44,10 @@ pub(crate) enum Invocation {
     Demo(DemoArgs),
     /// Become a kernel that is contained.
     Contain,
+    /// Bring the output of a run into order whose runner was killed.
+    Recover(Box<RecoverArgs>),
+    /// Be the guardian of another process's runs.
+    Guardian,
     /// Print a completion script.
     Completions(clap_complete::Shell),
 }
@@ -64,6 +68,8 @@ enum Command {
     /// Run a notebook many times, each with parameters of its own
     #[command(override_usage = BATCH_USAGE, after_help = batch_after_help())]
     Batch(Box<BatchArgs>),
+    /// Bring the output of a run into order that was killed with its guardian
+    Recover(Box<RecoverArgs>),
     /// Show the parameters a notebook takes
     #[command(
         after_help = "Exits with 1 when no cell is tagged 'parameters' (with --json: an empty schema and 0)."
@@ -90,6 +96,9 @@ enum Command {
     /// Contain this process as standard input orders, and become a kernel
     #[command(name = CONTAIN, hide = true)]
     Contain,
+    /// Bring into order what the program that started this one leaves when it is killed
+    #[command(name = crate::guardian::COMMAND, hide = true)]
+    Guardian,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -321,6 +330,16 @@ pub(crate) struct MoreArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// The notebook that the run was writing: a path or a URL
+    #[arg(value_name = "OUTPUT_PATH")]
+    pub(crate) output: String,
+    /// The least important messages to show on standard error
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
+    pub(crate) log_level: Level,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// The notebook: a path, `-` for standard input, or a URL
     #[arg(value_name = "NOTEBOOK_PATH")]
@@ -455,6 +474,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     match Rnbexec::from_arg_matches(&matches)?.command {
         Command::Run(args) => Ok(Invocation::Run(Front::Run, args)),
         Command::Batch(args) => Ok(Invocation::Batch(args)),
+        Command::Recover(args) => Ok(Invocation::Recover(args)),
+        Command::Guardian => Ok(Invocation::Guardian),
         Command::Inspect(args) => Ok(Invocation::Inspect(args)),
         Command::Report(args) => Ok(Invocation::Report(args)),
         Command::Kernel(command) => Ok(Invocation::Kernel(command)),

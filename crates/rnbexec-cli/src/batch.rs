@@ -30,7 +30,7 @@ use crate::progress::Show;
 use crate::settings::{Places, Refused, Settings};
 use crate::signals::Signal;
 use crate::supervise::{Abandoned, Supervisor};
-use crate::{exit, inspect, isolation, log, runtime, verdict};
+use crate::{exit, guardian, inspect, isolation, log, runtime, verdict};
 
 use args::{BatchArgs, RunsArgs};
 use progress::Progress;
@@ -123,7 +123,7 @@ async fn attempt(
     let begun = Instant::now();
     let (mut supervisor, cancel) =
         Supervisor::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?;
-    let mut services = isolation::able_to_contain(Services::from_process());
+    let mut services = isolation::able_to_contain(guardian::guarded(Services::from_process()));
     let pool = PoolOptions { fork: settings.fork_server || !runs.no_fork_server, ..PoolOptions::default() };
     services.kernel_pool = Some(Arc::new(KernelPool::new(pool)));
     let inject = InjectedPaths { output: None, ..settings.inject.clone() };

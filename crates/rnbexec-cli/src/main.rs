@@ -1,4 +1,4 @@
-//! The `rnbexec` command line: `run`, `batch`, `inspect`, `report`, `kernel`, `manager`, `demo`, and papermill's own command line under papermill's name.
+//! The `rnbexec` command line: `run`, `batch`, `recover`, `inspect`, `report`, `kernel`, `manager`, `demo`, and papermill's own command line under papermill's name.
 //!
 //! The program on one screen: read the flags ([`args`]), hand them to their command, exit with its code ([`exit`]).
 //! A command first checks its flags ([`settings`]), then acts. Standard output holds only what was asked for; all else
@@ -13,6 +13,7 @@ mod duration;
 mod exit;
 mod extension;
 mod failure;
+mod guardian;
 mod inspect;
 mod isolation;
 mod kernel;
@@ -21,6 +22,7 @@ mod manager;
 mod parameters;
 mod paths;
 mod progress;
+mod recover;
 mod report;
 mod reporter;
 mod run;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         Ok(Invocation::Manager(command)) => manager::manager(command),
         Ok(Invocation::Demo(args)) => demo::demo(&args),
         Ok(Invocation::Contain) => return rnbexec::contain::enter(),
+        Ok(Invocation::Recover(args)) => recover::recover(&args),
+        Ok(Invocation::Guardian) => guardian::guard(),
         Ok(Invocation::Completions(shell)) => completions::print(shell),
         Err(error) => args::show(&error),
     })

@@ -15,7 +15,7 @@ use crate::settings::{Places, Refused, Settings};
 use crate::streams::Streams;
 use crate::summary::{self, Summary};
 use crate::supervise::{Abandoned, Supervisor};
-use crate::{exit, extension, inspect, isolation, log, parameters, runtime, verdict};
+use crate::{exit, extension, guardian, inspect, isolation, log, parameters, runtime, verdict};
 
 /// Runs a notebook as the command line says, and returns the exit code.
 pub(crate) fn run(front: Front, args: PapermillArgs, more: MoreArgs) -> u8 {
@@ -59,7 +59,7 @@ enum End {
 async fn attempt(settings: Settings, console: &Console, told: &mut Told) -> Result<End, Failure> {
     let (mut supervisor, cancel) =
         Supervisor::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?;
-    let mut services = isolation::able_to_contain(Services::from_process());
+    let mut services = isolation::able_to_contain(guardian::guarded(Services::from_process()));
     if settings.fork_server {
         let pool = KernelPool::new(PoolOptions { fork: true, spares: 0 });
         services.kernel_pool = Some(Arc::new(pool));

@@ -8,8 +8,10 @@ pub mod batch;
 mod cancel;
 mod error;
 mod event;
+mod guardian;
 mod outcome;
 mod record;
+mod recover;
 mod redact;
 #[doc = include_str!("../PROMISES.md")]
 pub mod promises {}
@@ -25,7 +27,9 @@ pub use rnbexec_kernel::contain;
 pub use cancel::{Cancel, CancelHandle, CancelLevel};
 pub use error::RunError;
 pub use event::RunEvent;
+pub use guardian::{Guardian, guard};
 pub use outcome::{CellError, Outcome, RunReport, TimeLimit};
+pub use recover::{RecoverError, Recovery, recover};
 pub use redact::Redactor;
 pub use request::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,

@@ -4,7 +4,7 @@ mod cell;
 mod finish;
 pub(crate) mod note;
 mod prepare;
-mod time;
+pub(crate) mod time;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use rnbexec_notebook::papermill::{self, CellStatus};
 use tokio::sync::mpsc;
 
 use crate::cancel::{Cancel, CancelLevel};
+use crate::guardian::Guardian;
 use crate::outcome::TimeLimit;
 use crate::record::Recorder;
 use crate::redact::{LiveStreams, Redactor};
@@ -119,6 +120,10 @@ async fn run_once(
     if request.mode == Mode::PrepareOnly {
         return finish::prepared_only(request, services, plan.notebook, warnings).await;
     }
+    if let Some(guardian) = services.guardian.clone() {
+        // Beside the search for the kernel. Whoever needs it first waits for it.
+        drop(tokio::task::spawn_blocking(move || guardian.start()));
+    }
     let mut called_off = cancel.clone();
     let kernelspec = tokio::select! {
         found = prepare::kernelspec(request, services, &plan, on_event) => found?,
@@ -154,6 +159,9 @@ async fn run_once(
         warnings,
     };
     run.saver.replace(&mut run.notebook);
+    if run.saves_now {
+        run.saver.keep_journal(services, &started.iso());
+    }
     match run.start(&kernelspec, kernel_lines).await? {
         Ok(kernel) => run.execute(kernel, &kernelspec, plan.secrets).await,
         Err(Launched::Failed(error)) => run.start_failed(error, &kernelspec).await,
@@ -228,6 +236,7 @@ async fn launch(
         extra_arguments: Vec::new(),
         containment: request.kernel.containment.clone(),
         contain_command: services.contain_command.clone(),
+        registrar: services.guardian.as_ref().map(Guardian::registrar),
         // Chatter: when nobody keeps up, lines are lost here, never the kernel's time.
         on_output: Some(Arc::new(move |_, bytes| {
             for line in String::from_utf8_lossy(bytes).lines() {
@@ -373,14 +382,14 @@ impl Run<'_> {
             {
                 return Some(outcome);
             }
-            let begun = self.begin_cell(index);
+            let begun = self.begin_cell(index).await;
             let end = match self.notebook.cells().get(index) {
                 Some(cell) if cell::is_executed(cell, &self.request.selection) => {
                     self.execute_cell(kernel, index).await
                 }
                 _ => CellEnd::Done,
             };
-            self.end_cell(index, begun, &end);
+            self.end_cell(index, begun, &end).await;
             if let CellEnd::Stopped(outcome) = end {
                 return Some(outcome);
             }
@@ -397,7 +406,7 @@ impl Run<'_> {
         over.then(|| run_timed_out(self.request))
     }
 
-    fn begin_cell(&mut self, index: usize) -> Stamp {
+    async fn begin_cell(&mut self, index: usize) -> Stamp {
         let now = Stamp::now(self.services);
         let total_cells = self.notebook.cells().len();
         if let Some(cell) = self.notebook.cells_mut().get_mut(index) {
@@ -405,10 +414,11 @@ impl Run<'_> {
             papermill::start_cell(cell, &now.iso());
         }
         self.save_cell(index);
+        self.saver.note(index).await;
         now
     }
 
-    fn end_cell(&mut self, index: usize, begun: Stamp, end: &CellEnd) {
+    async fn end_cell(&mut self, index: usize, begun: Stamp, end: &CellEnd) {
         self.tell_rest_of_streams();
         let now = Stamp::now(self.services);
         let duration = now.since(begun);
@@ -420,6 +430,8 @@ impl Run<'_> {
             papermill::end_cell(cell, status, &now.iso(), duration.as_secs_f64());
         }
         self.save_cell(index);
+        // Before anybody is told: what is told to have ended is never lost.
+        self.saver.secure(index).await;
         (self.on_event)(RunEvent::CellFinished { index, status, duration });
     }
 

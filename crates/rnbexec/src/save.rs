@@ -3,9 +3,11 @@
 //! An output is serialized once; its bytes are shared with the notebook and a save only puts the pieces together. Saves
 //! happen beside the run, the newest image wins, and after a save that took `t` the next one that nobody waits for begins no earlier
 //! than [`REST`]` × t` later: however large the notebook grows, saving takes at most a tenth of the run. Every save is
-//! atomic; the last one is also durable.
+//! atomic; the last one is also durable. What ended since the last save is in the [`journal`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(crate) mod journal;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +17,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::Services;
+use crate::guardian::Watched;
 use crate::redact::Redactor;
 use crate::store::{Action, Durability, Location, Rewrite, StoreError, StoreErrorKind, Stores};
+
+use journal::Journal;
 
 /// How many times the length of a save passes before the next unhurried one.
 const REST: u32 = 9;
@@ -54,11 +59,17 @@ pub(crate) struct Saver {
     redactor: Redactor,
     output: Option<Location>,
     task: Option<JoinHandle<()>>,
+    /// Writes down that a cell has begun, which nobody waits for.
+    noting: Option<JoinHandle<()>>,
+    /// Whoever brings the output into order should we be killed.
+    watched: Option<Watched>,
 }
 
 struct Shared {
     state: Mutex<State>,
     wake: Notify,
+    /// Set before anything is saved, if at all.
+    journal: OnceLock<Arc<Journal>>,
 }
 
 #[derive(Default)]
@@ -84,11 +95,57 @@ impl Shared {
 impl Saver {
     /// A saver that writes to `output`; without one it only redacts.
     pub(crate) fn start(services: &Services, output: Option<Location>, redactor: Redactor) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new() });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), journal: OnceLock::new() });
         let task = output.clone().map(|output| {
             tokio::spawn(keep_saving(Arc::clone(&shared), Arc::clone(&services.stores), output))
         });
-        Self { shared, redactor, output, task }
+        Self { shared, redactor, output, task, noting: None, watched: None }
+    }
+
+    /// From the first save on keeps a journal for the run that started then, and has the output brought into order should
+    /// we be killed. To be called before anything is saved.
+    pub(crate) fn keep_journal(&mut self, services: &Services, start_time: &str) {
+        let Some(output) = &self.output else { return };
+        let Some(place) = journal::place(output, &services.rescue_dir, &services.stores) else { return };
+        let journal = Arc::new(Journal::new(place, start_time));
+        let guardian = services.guardian.as_ref();
+        self.watched = guardian.and_then(|guardian| guardian.watch_run(output, journal.path(), start_time));
+        if self.shared.journal.set(journal).is_err() {
+            tracing::debug!("a run keeps but one journal");
+        }
+    }
+
+    /// Notes what the cell has become; it is written down without anybody waiting.
+    pub(crate) async fn note(&mut self, index: usize) {
+        if let Some(journal) = self.record(index) {
+            self.noted().await;
+            let shared = Arc::clone(&self.shared);
+            self.noting = Some(tokio::task::spawn_blocking(move || write_out(&journal, &shared)));
+        }
+    }
+
+    /// Notes what the cell has become; when this returns, it survives the death of this process.
+    pub(crate) async fn secure(&mut self, index: usize) {
+        if let Some(journal) = self.record(index) {
+            let shared = Arc::clone(&self.shared);
+            // It does not panic.
+            drop(tokio::task::spawn_blocking(move || write_out(&journal, &shared)).await);
+        }
+    }
+
+    fn record(&self, index: usize) -> Option<Arc<Journal>> {
+        let journal = self.shared.journal.get()?;
+        let cell = self.shared.state().image.cells.get(index)?.clone();
+        journal.record(index, cell);
+        Some(Arc::clone(journal))
+    }
+
+    async fn noted(&mut self) {
+        if let Some(noting) = self.noting.take() {
+            // It does not panic.
+            drop(noting.await);
+        }
     }
 
     /// Takes over the whole notebook: after it was prepared, and at the end.
@@ -178,6 +235,13 @@ impl Saver {
             drop(task.await);
         }
         self.task = None;
+        self.noted().await;
+        if let Some(journal) = self.shared.journal.get().map(Arc::clone) {
+            drop(tokio::task::spawn_blocking(move || journal.end()).await);
+        }
+        if let Some(watched) = self.watched.take() {
+            watched.settle();
+        }
     }
 
     /// Ends at once. What is being written is given up: of it, stores promise, either all arrives or nothing.
@@ -187,6 +251,19 @@ impl Saver {
         }
         self.close().await;
     }
+}
+
+/// Writes down what the journal has recorded. Blocks.
+fn write_out(journal: &Journal, shared: &Shared) {
+    if let Err(error) = journal.write_out() {
+        journal_failed(journal, shared, error);
+    }
+}
+
+/// The run goes on without; the next save of everything makes up for it.
+fn journal_failed(journal: &Journal, shared: &Shared, error: std::io::Error) {
+    let place = Location::Local(journal.path().to_path_buf());
+    shared.state().failure = Some(StoreError::from_io(Action::Write, &place, error));
 }
 
 impl Drop for Saver {
@@ -199,6 +276,8 @@ impl Drop for Saver {
 /// One save: what to write and who waits for it.
 struct Job {
     parts: Vec<Bytes>,
+    /// How many records of the journal it holds.
+    recorded: u64,
     durability: Durability,
     waiting: Option<oneshot::Sender<Result<(), StoreError>>>,
 }
@@ -212,11 +291,11 @@ enum Next {
     End,
 }
 
-fn next(state: &mut State, cheap: bool) -> Next {
+fn next(state: &mut State, recorded: u64, cheap: bool) -> Next {
     if let Some((durability, done)) = state.flush.take() {
         state.dirty = false;
         state.wanted = false;
-        return Next::Save(Job { parts: state.image.parts(), durability, waiting: Some(done) });
+        return Next::Save(Job { parts: state.image.parts(), recorded, durability, waiting: Some(done) });
     }
     if state.closed {
         return Next::End;
@@ -229,7 +308,7 @@ fn next(state: &mut State, cheap: bool) -> Next {
     }
     state.dirty = false;
     state.wanted = false;
-    Next::Save(Job { parts: state.image.parts(), durability: Durability::Visible, waiting: None })
+    Next::Save(Job { parts: state.image.parts(), recorded, durability: Durability::Visible, waiting: None })
 }
 
 async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location) {
@@ -240,7 +319,12 @@ async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location)
     let mut cheap_from = Instant::now();
     loop {
         // The guard must not live across an await.
-        let step = next(&mut shared.state(), Instant::now() >= cheap_from);
+        let step = {
+            let mut state = shared.state();
+            // A cell is recorded after it has changed in the image, so the image holds all that is counted here.
+            let recorded = shared.journal.get().map_or(0, |journal| journal.recorded());
+            next(&mut state, recorded, Instant::now() >= cheap_from)
+        };
         match step {
             Next::End => return,
             Next::Idle => shared.wake.notified().await,
@@ -252,7 +336,7 @@ async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location)
             }
             Next::Save(job) => {
                 let begun = Instant::now();
-                let result = stores.write(&output, &job.parts, job.durability).await;
+                let result = save(&shared, &stores, &output, &job).await;
                 cheap_from = Instant::now() + (begun.elapsed() * REST).max(least_rest);
                 match job.waiting {
                     // Whoever stopped waiting does not want to know.
@@ -262,6 +346,29 @@ async fn keep_saving(shared: Arc<Shared>, stores: Arc<Stores>, output: Location)
             }
         }
     }
+}
+
+/// Writes the notebook, between what the journal has to do before and after.
+async fn save(shared: &Arc<Shared>, stores: &Stores, output: &Location, job: &Job) -> Result<(), StoreError> {
+    let Some(journal) = shared.journal.get() else {
+        return stores.write(output, &job.parts, job.durability).await;
+    };
+    if !journal.is_open() {
+        let journal = Arc::clone(journal);
+        // It does not panic.
+        drop(tokio::task::spawn_blocking(move || journal.claim()).await);
+    }
+    stores.write(output, &job.parts, job.durability).await?;
+    if journal.is_behind() {
+        let (journal, shared, recorded) = (Arc::clone(journal), Arc::clone(shared), job.recorded);
+        let saved = move || {
+            if let Err(error) = journal.saved(recorded) {
+                journal_failed(&journal, &shared, error);
+            }
+        };
+        drop(tokio::task::spawn_blocking(saved).await);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rnbexec_kernel::provision::ProvisionContext;
 use rnbexec_kernel::{KernelPool, SearchContext};
 
+use crate::Guardian;
 use crate::store::{Environment, Stores};
 
 /// The world around a run. Cheap to clone; one serves any number of runs.
@@ -32,6 +33,10 @@ pub struct Services {
     pub contain_command: Vec<OsString>,
     /// Where an executed notebook is put when its output cannot be written.
     pub rescue_dir: PathBuf,
+    /// What tidies up should this process be killed: kernels' children, private folders, and notebooks that say that they
+    /// are running. `None` is nobody: kernels die all the same, and [`recover`](crate::recover()) brings a notebook into
+    /// order later.
+    pub guardian: Option<Guardian>,
     /// The time.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -62,6 +67,7 @@ impl Services {
             runtime_dir: None,
             contain_command: Vec::new(),
             rescue_dir: std::env::temp_dir(),
+            guardian: None,
             clock: Arc::new(Timestamp::now),
         }
     }

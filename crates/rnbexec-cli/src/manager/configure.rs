@@ -11,8 +11,8 @@ use rnbexec_manager::config::{Config, ConfigError, ConfigSources, FILE_VARIABLE}
 use rnbexec_manager::{Class, Event, Manager, Setup, SetupError, SourceChoice, Trouble};
 
 use super::args::{ConfigArgs, Overrides};
-use crate::exit;
 use crate::failure::Failure;
+use crate::{exit, guardian};
 
 /// The configuration file that is looked for where none is named.
 pub(crate) const FILE: &str = "rnbexec-manager.toml";
@@ -99,7 +99,7 @@ pub(crate) async fn manager(
 
 /// The world around the runs.
 pub(crate) fn services() -> Services {
-    let mut services = Services::from_process();
+    let mut services = guardian::guarded(Services::from_process());
     for name in OURS_ALONE {
         services.variables.remove(std::ffi::OsStr::new(name));
     }

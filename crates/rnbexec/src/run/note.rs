@@ -9,11 +9,11 @@ use crate::Outcome;
 /// Of a notebook: how the run ended, in one word.
 pub(crate) const OUTCOME: &str = "outcome";
 /// Of a notebook: why it ended so.
-pub(super) const REASON: &str = "reason";
+pub(crate) const REASON: &str = "reason";
 /// Of a notebook whose run succeeded: the fingerprint that the caller gave.
 pub(crate) const FINGERPRINT: &str = "fingerprint";
 /// Of a cell: that outputs may be missing.
-pub(super) const OUTPUTS: &str = "outputs";
+pub(crate) const OUTPUTS: &str = "outputs";
 
 /// Of a notebook: what was closed to its kernel, and by what.
 const ISOLATION: &str = "isolation";
@@ -52,7 +52,7 @@ pub(super) fn set_isolation(metadata: &mut Object, isolation: &Isolation) {
 }
 
 /// Writes a note.
-pub(super) fn set(metadata: &mut Object, key: &str, value: &str) {
+pub(crate) fn set(metadata: &mut Object, key: &str, value: &str) {
     insert(metadata, key, Json::from(value));
 }
 

@@ -20,12 +20,9 @@ impl Stamp {
         Self { wall: (services.clock)(), monotonic: Instant::now() }
     }
 
-    /// Python's `datetime.isoformat()` in UTC: `2026-11-21T20:37:55.310246+00:00`, without a fraction of zero.
+    /// As [`iso`].
     pub(super) fn iso(&self) -> String {
-        let time = self.wall.to_zoned(TimeZone::UTC);
-        let fraction = time.subsec_nanosecond() / 1000;
-        let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
-        if fraction == 0 { format!("{seconds}+00:00") } else { format!("{seconds}.{fraction:06}+00:00") }
+        iso(self.wall)
     }
 
     /// From `earlier` to this moment, in whole microseconds as Python's `total_seconds()` gives it.
@@ -33,6 +30,14 @@ impl Stamp {
         let span = self.monotonic.saturating_duration_since(earlier.monotonic);
         Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
     }
+}
+
+/// Python's `datetime.isoformat()` in UTC: `2026-11-21T20:37:55.310246+00:00`, without a fraction of zero.
+pub(crate) fn iso(time: Timestamp) -> String {
+    let time = time.to_zoned(TimeZone::UTC);
+    let fraction = time.subsec_nanosecond() / 1000;
+    let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
+    if fraction == 0 { format!("{seconds}+00:00") } else { format!("{seconds}.{fraction:06}+00:00") }
 }
 
 /// The moment that lies so far ahead; `None`, which is never, when clocks do not reach that far.

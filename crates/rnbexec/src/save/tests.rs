@@ -29,8 +29,9 @@ impl Watch {
 
 /// A saver that keeps an image as if it wrote it somewhere.
 fn saver() -> Saver {
-    let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new() });
-    Saver { shared, redactor: Redactor::default(), output: None, task: Some(tokio::spawn(async {})) }
+    let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), journal: OnceLock::new() });
+    let task = Some(tokio::spawn(async {}));
+    Saver { shared, redactor: Redactor::default(), output: None, task, noting: None, watched: None }
 }
 
 fn stream(text: &str) -> Object {

@@ -8,12 +8,13 @@
 //! - a file that could not be opened for writing is not replaced either, although a rename would be allowed;
 //! - of a symbolic link the file it leads to is replaced, not the link;
 //! - what is no regular file (`/dev/null`, `/dev/stdout`, a named pipe) is written through, not replaced;
-//! - a killed process may leave a `.rnbexec-*.tmp` file behind. Hard links to a replaced file keep the old content, and
+//! - a killed process may leave a `.rnbexec-*.tmp` file behind, which whoever recovers the run removes. Hard links to a replaced file keep the old content, and
 //!   extended attributes are not copied.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -80,6 +81,14 @@ pub fn write_atomic<P: AsRef<[u8]>>(path: &Path, parts: &[P], durability: Durabi
     match find_target(path)? {
         Target::Stream(path) => write_through(&path, parts),
         Target::File { path, replaced } => replace(&path, replaced.as_ref(), parts, durability),
+    }
+}
+
+/// The file that a write to `path` replaces or makes, once all links are followed; `None` when it cannot be replaced.
+pub(crate) fn target(path: &Path) -> Option<PathBuf> {
+    match find_target(path) {
+        Ok(Target::File { path, .. }) => Some(path),
+        Ok(Target::Stream(_)) | Err(_) => None,
     }
 }
 
@@ -157,15 +166,7 @@ fn replace<P: AsRef<[u8]>>(
         fs::create_dir_all(folder)?;
     }
 
-    let mut temporary = tempfile::Builder::new();
-    temporary.prefix(".rnbexec-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // tempfile's own default is for secrets (0600); the umask takes from this as from any new file.
-        temporary.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut temporary = temporary.tempfile_in(folder)?;
+    let mut temporary = staging(folder, Readers::AsUmask)?;
     write_parts(temporary.as_file_mut(), parts)?;
     if let Some(replaced) = replaced {
         keep_attributes(temporary.as_file(), replaced)?;
@@ -179,6 +180,58 @@ fn replace<P: AsRef<[u8]>>(
         sync_folder(folder)?;
     }
     Ok(())
+}
+
+/// Who may read a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Whoever the umask lets.
+    AsUmask,
+    /// Its owner alone.
+    Owner,
+}
+
+/// How the names of this process's files begin before they have their place, and no other process's anywhere do: another
+/// process can tell what this one left.
+pub(crate) fn staging_prefix() -> &'static str {
+    static PREFIX: LazyLock<String> = LazyLock::new(|| {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        format!("{STAGING}{token}-")
+    });
+    &PREFIX
+}
+
+/// How the names of files begin that are not yet in their place, and how they end.
+const STAGING: &str = ".rnbexec-";
+const STAGED: &str = ".tmp";
+
+/// A new file in the folder of the file that it is to become.
+pub(crate) fn staging(folder: &Path, readers: Readers) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(staging_prefix()).suffix(STAGED);
+    #[cfg(unix)]
+    if readers == Readers::AsUmask {
+        use std::os::unix::fs::PermissionsExt as _;
+        // tempfile's own default is for secrets (0600); the umask takes from this as from any new file.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Removes the files that a process, which is gone, has left in the folder before they had their place. A prefix that is
+/// not such a process's removes nothing.
+pub(crate) fn clear_staging(folder: &Path, prefix: &str) {
+    let token = prefix.strip_prefix(STAGING).and_then(|rest| rest.strip_suffix('-')).unwrap_or_default();
+    if token.len() != 32 || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_left = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(STAGED));
+        if is_left && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::debug!(path = %entry.path().display(), %error, "cannot remove what a killed run left");
+        }
+    }
 }
 
 /// Buffers small parts, and hands the file back once everything is with the operating system.
