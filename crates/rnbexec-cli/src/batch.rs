@@ -147,7 +147,7 @@ async fn attempt(
     let (level, log_output) = (settings.show.level, settings.show.log_output);
     let batch = Batch {
         output: OutputTemplate::new(settings.places.output.clone()),
-        builtins: filler.builtins().clone(),
+        builtins: filler.builtins(&settings.places.output),
         inject_output_path: settings.inject.output.is_some(),
         jobs: jobs(&runs),
         max_failures: if runs.fail_fast { Some(1) } else { runs.max_failures.map(std::num::NonZeroU64::get) },

@@ -24,11 +24,6 @@ impl Filler {
         Self { run_uuid: uuid::Uuid::new_v4().to_string(), now: jiff::Timestamp::now() }
     }
 
-    /// What `{pm[…]}` means.
-    pub(crate) fn builtins(&self) -> &Builtins {
-        &self.0
-    }
-
     /// The path with its fields filled in.
     pub(crate) fn fill(&self, path: &str, parameters: &Parameters) -> Result<String, Failure> {
         format_path(path, parameters, &self.builtins(path)).map_err(|error| {
@@ -38,7 +33,8 @@ impl Filler {
         })
     }
 
-    fn builtins(&self, path: &str) -> Builtins {
+    /// What `{pm[…]}` means in the path.
+    pub(crate) fn builtins(&self, path: &str) -> Builtins {
         let utc = TimeZone::UTC.to_datetime(self.now);
         // Finding out the local time zone means reading through the system's database of all of them.
         let local = if path.contains("{pm") { TimeZone::system().to_datetime(self.now) } else { utc };
