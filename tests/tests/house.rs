@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rnbexec_tests::oracle;
 
+mod house {
+    mod supply;
+}
+
 /// Every source file below a folder.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
