@@ -4,9 +4,11 @@
 //! - [`oracle`]: the Python tools rnbexec is compared with, hash-pinned, installed on first use.
 //! - [`book`]: notebooks written in a test.
 //! - [`browser`]: a real headless browser, and a canary that tells whether a page reached for the network.
+//! - [`canary`]: marked secrets, and whoever looks for them in everything.
 //! - [`desk`]: a manager's world: a simulated Azure with incidents, a state folder, a triage notebook.
 //! - [`differential`]: the same case through papermill and through rnbexec, compared.
 //! - [`fake_kernel`]: a kernel whose language is faults.
+//! - [`hostile`]: text that wants to be more than text.
 //! - [`program`]: the built command line, started in a world of its own.
 //! - [`saved`]: a saved notebook as a test looks at it.
 //! - [`preload`]: what breaks under a program: its disk, its clock.
@@ -19,9 +21,11 @@
 pub mod azure;
 pub mod book;
 pub mod browser;
+pub mod canary;
 pub mod desk;
 pub mod differential;
 pub mod fake_kernel;
+pub mod hostile;
 pub mod preload;
 pub mod program;
 pub mod saved;
@@ -30,6 +34,7 @@ pub mod servers;
 pub mod wait;
 
 pub use book::Book;
+pub use canary::Canaries;
 pub use desk::Desk;
 pub use fake_kernel::FakeKernel;
 pub use program::{Done, finish, rnbexec_path};

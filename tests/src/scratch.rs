@@ -150,6 +150,17 @@ impl Scratch {
         command
     }
 
+    /// The program under test with these arguments on a terminal: what the terminal gets, of both streams, is the standard output.
+    pub fn rnbexec_on_a_terminal<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = self.command("python3");
+        let spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+        command.args(["-c", spawn]).arg(rnbexec_path()).args(args).env("TERM", "xterm-256color");
+        command
+    }
+
     /// papermill with these arguments.
     pub fn papermill<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(oracle::papermill());
@@ -162,20 +173,16 @@ impl Scratch {
     /// # Panics
     /// When `/proc` is not there.
     pub fn alive(&self) -> Vec<String> {
+        self.looker()()
+            .into_iter()
+            .map(|process| format!("{} {}", process.id, process.command_line))
+            .collect()
+    }
+
+    /// Looks at the processes of this world, from any thread.
+    pub(crate) fn looker(&self) -> impl Fn() -> Vec<Process> + Send + 'static {
         let mark = format!("{MARK}={}", self.mark);
-        let entries = fs::read_dir("/proc").expect("the tests look for processes in /proc");
-        let mut found = Vec::new();
-        for entry in entries.flatten() {
-            let path = entry.path();
-            // A process may end while we look; then it is not alive.
-            let Ok(environ) = fs::read(path.join("environ")) else { continue };
-            if environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-                let line = fs::read(path.join("cmdline")).unwrap_or_default();
-                let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                found.push(format!("{} {line}", entry.file_name().to_string_lossy()));
-            }
-        }
-        found
+        move || processes(&mark)
     }
 
     /// Checks that a run which has returned left nothing: no process, and nothing in the temporary and runtime folders.
@@ -198,6 +205,38 @@ impl Scratch {
             assert!(files.is_empty(), "left in {}: {files:#?}", dir.display());
         }
     }
+}
+
+/// A process of a world.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) id: String,
+    pub(crate) command_line: String,
+    pub(crate) environment: Vec<u8>,
+    /// It is the program under test, or a child of it that has not become another program yet.
+    pub(crate) is_under_test: bool,
+}
+
+/// The processes with this variable.
+fn processes(mark: &str) -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("the tests look for processes in /proc");
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // A process may end while we look; then it is not alive.
+        let Ok(environment) = fs::read(path.join("environ")) else { continue };
+        if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+            let line = fs::read(path.join("cmdline")).unwrap_or_default();
+            found.push(Process {
+                id: entry.file_name().to_string_lossy().into_owned(),
+                command_line: String::from_utf8_lossy(&line).replace('\0', " "),
+                environment,
+                is_under_test: fs::read_link(path.join("exe"))
+                    .is_ok_and(|exe| exe.file_name() == rnbexec_path().file_name()),
+            });
+        }
+    }
+    found
 }
 
 fn files_in(dir: &Path) -> Vec<PathBuf> {

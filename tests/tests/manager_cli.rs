@@ -2,6 +2,7 @@
 //! lost or doubled however it ends.
 
 mod manager_cli {
+    mod canary;
     mod demo;
     mod doctor;
     mod dry;

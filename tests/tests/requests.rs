@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rnbexec_tests::program::{Done, Running};
-use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish};
+use rnbexec_tests::servers::Http;
+use rnbexec_tests::{Book, Canaries, FakeKernel, Saved, Scratch, finish, wait_for};
 use serde_json::{Value, json};
 
 fn run(book: &Book, args: &[&str]) -> (Scratch, Done) {
@@ -128,49 +129,167 @@ fn variables_are_set_for_the_kernel() {
     done.expect_code(2);
 }
 
-const SECRET: &str = "s3cr3t-\"value'\\ü-0123456789";
+/// What is looked for after runs with secrets of every kind.
+fn canaries() -> Canaries {
+    Canaries::default()
+        .with("the secret of a variable", OF_VARIABLE)
+        .with("the secret of a file", OF_FILE)
+        .with("what a pattern describes", OF_PATTERN)
+        .with("a token", OF_TOKEN)
+        .with("the signature of a place", OF_PLACE)
+}
+
+const OF_VARIABLE: &str = "v4r-\"wQ8'\\ü-Zk2mXe71pLq";
+const OF_FILE: &str = "MIIEf1le0Kq7Wn\nTz9bRc3uYh5mGd8xVw1s";
+const OF_PATTERN: &str = "7731904482650937";
+const OF_TOKEN: &str = "eyJ0b2tlbjEyMw.eyJjYW5hcnk5Mg.s1gn4tur3Kd8Qw";
+const OF_PLACE: &str = "pl4ceS1gn4tureXy7Rt2";
+
+/// Prints them in every way there is, and raises.
+const SPILL: &str = r"
+import base64, html, json, os, sys, urllib.parse
+from IPython.display import HTML, display, update_display
+all = [of_variable, of_file, 'badge 773190' + '44826509' + '37', 'eyJ0b2t' + 'lbjEyMw.eyJjYW5hcn' + 'k5Mg.s1gn4tur3' + 'Kd8Qw']
+for one in all:
+    print(one, repr(one), json.dumps({'k': one}), ascii(one).lower() == '', sep='\n')
+for one in all[:2]:
+    for before in ['', 'u', 'us', 'user:']:
+        print(base64.b64encode((before + one + before).encode()).decode(), base64.urlsafe_b64encode((before + one).encode()).decode())
+    print(urllib.parse.quote(one), urllib.parse.quote_plus(one), one.encode().hex(), one.encode().hex().upper(), one.encode())
+    display(HTML('<b>' + html.escape(one) + '</b><i>' + html.escape(one[:9]) + '</i><b>' + html.escape(one[9:]) + '</b>'))
+    display({'text/plain': one, 'application/json': {one: [one]}, 'text/markdown': one}, raw=True, metadata={one: one}, display_id='x')
+    update_display({'text/plain': one}, raw=True, display_id='x')
+    print('\x1b[31m' + one[:5] + '\x1b[0m\x1b[1m' + one[5:] + '\x1b[0m')
+    for stream in [sys.stdout, sys.stderr]:
+        for piece in [one[:3], one[3:11], one[11:]]:
+            stream.write(piece)
+            stream.flush()
+            sys.stdout.flush() if stream is sys.stderr else sys.stderr.flush()
+        stream.write('\n')
+    os.write(2, (one[:7]).encode()); os.write(2, (one[7:] + '\n').encode())
+";
+
+/// The flags that make the spilling notebook's secrets known and show all there is to see.
+fn spilling(scratch: &Scratch, flags: &[&str]) -> Running {
+    let mut command = scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "-p", "plain", "2"]);
+    command.args(["--secret", "of_variable=env:MY_TOKEN", "--secret", "of_file=file:secret.txt"]);
+    command.args([
+        "--redact",
+        r"badge (?<secret>\d+)",
+        "--redact-tokens",
+        "--log-output",
+        "--log-level",
+        "NOTSET",
+        "--json",
+    ]);
+    command
+        .args(["--stdout-file", "stdout.txt", "--stderr-file", "stderr.txt"])
+        .args(flags)
+        .env("MY_TOKEN", OF_VARIABLE);
+    Running::start(&mut command)
+}
+
+fn spill(book: &Book, flags: &[&str], code: i32) -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("in.ipynb", book.to_bytes());
+    scratch.write("secret.txt", OF_FILE);
+    let watch = canaries().watch_processes(&scratch, &canaries());
+    let done = spilling(&scratch, flags).finish(Duration::from_mins(5));
+    watch.end();
+    done.expect_code(code);
+    for (what, text) in [("standard output", done.stdout_text()), ("standard error", done.stderr.clone())] {
+        canaries().expect_none_in(what, text);
+    }
+    finish(&mut scratch.rnbexec(["report", "out.ipynb"])).expect_code(0);
+    assert!(canaries().expect_none_below(scratch.root(), &["secret.txt", "in.ipynb"]) >= 4);
+    scratch
+}
 
 #[test]
 fn a_secret_reaches_the_code_and_nothing_else() {
+    let parameters = Book::new().parameters("of_variable = of_file = None\nplain = 1");
+    let seen = "import hashlib, os\nprint(hashlib.sha256(of_variable.encode()).hexdigest(), 'MY_TOKEN' in os.environ)";
+    let book = parameters.clone().code(seen).code(SPILL).code("of_file").code(
+        "def deep(one):\n    raise ValueError('it is ' + one + ' ' + all[2]) from KeyError(of_file)\ndeep(of_variable)",
+    );
+    let scratch = spill(&book, &[], 1);
+    let saved = Saved::of(&scratch);
+    scratch.write("variable.txt", OF_VARIABLE);
+    let digest = finish(scratch.command("sha256sum").arg("variable.txt")).stdout_text();
+    let digest = digest.split_whitespace().next().unwrap_or_default();
+    assert_eq!(
+        saved.printed(1).trim(),
+        format!("{digest} False"),
+        "the code saw the value, and no process the variable"
+    );
+    assert!(saved.0["metadata"]["papermill"]["parameters"].get("of_variable").is_none());
+
+    let dies = "os._exit(9)";
+    spill(&parameters.clone().code(SPILL).code(dies), &["--retries", "0"], 138);
+    let hangs = "import time\ntime.sleep(600)";
+    spill(&parameters.code(SPILL).code(hangs), &["--execution-timeout", "1"], 1);
+}
+
+#[test]
+fn a_notebook_that_is_saved_while_a_cell_runs_holds_no_half_of_a_secret() {
     let scratch = Scratch::new();
-    let book = Book::new()
-        .parameters("token = None\nplain = 1")
-        .code("import hashlib\nprint(hashlib.sha256(token.encode()).hexdigest())\nprint('the token is', token)")
-        .code("import os\nprint(open(f'/proc/{os.getppid()}/cmdline').read(), open('/proc/self/cmdline').read())")
-        .code("import sys\nsys.stdout.write(token[:9]); sys.stdout.flush(); sys.stdout.write(token[9:]); sys.stdout.flush()")
-        .code("token")
-        .code("raise ValueError(token)");
-    scratch.write("in.ipynb", book.to_bytes());
-    scratch.write("secret.txt", SECRET);
-    for source in ["env:MY_TOKEN", "file:secret.txt"] {
-        let mut command = scratch.rnbexec([
-            "run",
-            "in.ipynb",
-            "out.ipynb",
-            "--secret",
-            &format!("token={source}"),
-            "-p",
-            "plain",
-            "2",
-        ]);
-        command.args(["--log-output", "--log-level", "DEBUG", "--json"]).env("MY_TOKEN", SECRET);
-        let done = finish(&mut command);
-        done.expect_code(1);
-        let saved = Saved::of(&scratch);
-        let digest = finish(scratch.command("sha256sum").arg("secret.txt")).stdout_text();
-        assert_eq!(
-            saved.printed(1).lines().next(),
-            digest.split_whitespace().next(),
-            "the code saw the value"
-        );
-        let text = String::from_utf8(scratch.read("out.ipynb")).unwrap();
-        for place in [&text, &done.stderr, &done.stdout_text()] {
-            assert!(!place.contains("s3cr3t") && !place.contains("0123456789"), "{place}");
-        }
-        assert!(
-            saved.0["metadata"]["papermill"]["parameters"].get("token").is_none_or(|value| value != SECRET)
-        );
+    let half = "import os, sys, time\nsys.stderr.write('x'); sys.stderr.flush()\n\
+                print('now', of_variable); sys.stdout.write(of_variable[:11]); sys.stdout.flush()\n\
+                while not os.path.exists('go'): time.sleep(.01)\nprint(of_variable[11:])";
+    scratch.write(
+        "in.ipynb",
+        Book::new().parameters("of_variable = of_file = None\nplain = 1").code(half).to_bytes(),
+    );
+    scratch.write("secret.txt", OF_FILE);
+    let running = spilling(&scratch, &["--autosave-cell-every", "1"]);
+    wait_for("the autosave", Duration::from_mins(2), || {
+        let saved = std::fs::read(scratch.join("out.ipynb")).unwrap_or_default();
+        let saved = String::from_utf8_lossy(&saved).into_owned();
+        canaries().expect_none_in("the autosave", &saved);
+        saved.contains("now ***").then_some(())
+    });
+    scratch.write("go", "");
+    running.finish(Duration::from_mins(2)).expect_code(0);
+    assert_eq!(Saved::of(&scratch).printed(1), "now ***\n***\n");
+    canaries().expect_none_below(scratch.root(), &["secret.txt", "in.ipynb"]);
+}
+
+#[test]
+fn the_signature_of_a_place_and_the_password_of_a_server_show_nowhere() {
+    let scratch = Scratch::new();
+    let server = Http::storing();
+    let place = |name: &str| {
+        let at = server.host();
+        format!("http://canary:{OF_PLACE}@{at}/{name}?sv=1&sig={OF_PLACE}&token={OF_PLACE}")
+    };
+    scratch.write("in.ipynb", Book::new().parameters("x = 1").code("print(PAPERMILL_INPUT_PATH)").to_bytes());
+    let run = |input: &str, output: &str, code: i32| {
+        let flags = ["--inject-paths", "--log-level", "NOTSET", "--log-output", "--json", "--retries", "0"];
+        let done = finish(scratch.rnbexec(["run", input, output]).args(flags));
+        done.expect_code(code);
+        canaries().expect_none_in("standard error", &done.stderr);
+        canaries().expect_none_in("standard output", &done.stdout);
+    };
+    run("in.ipynb", &place("in.ipynb"), 0);
+    run(&place("in.ipynb"), "out.ipynb", 0);
+    run(&place("absent.ipynb"), "out.ipynb", 1);
+    for put in server.asked().into_iter().filter(|asked| asked.method == "PUT") {
+        canaries().expect_none_in("what is stored", put.body);
     }
+    canaries().expect_none_below(scratch.root(), &[]);
+}
+
+#[test]
+fn what_is_too_short_to_be_masked_is_told_and_a_pattern_that_is_none_refused() {
+    let scratch = Scratch::new();
+    scratch.write("in.ipynb", Book::new().parameters("pin = None").code("1").to_bytes());
+    let mut command =
+        scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--prepare-only", "--secret", "pin=env:PIN"]);
+    finish(command.env("PIN", "123"))
+        .expect_code(0)
+        .expect_stderr("the secret 'pin' is shorter than four characters");
+    let done = finish(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--redact", "("]));
+    done.expect_code(2).expect_stderr("is no regular expression");
 }
 
 #[test]

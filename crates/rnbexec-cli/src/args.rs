@@ -285,6 +285,12 @@ pub(crate) struct MoreArgs {
     #[arg(long, value_name = "NAME=env:VAR|file:PATH", help_heading = "Parameters")]
     #[arg(allow_hyphen_values = true)]
     pub(crate) secret: Vec<String>,
+    /// A regular expression: what it matches, or its group `secret`, is masked in outputs, errors and messages
+    #[arg(long, value_name = "PATTERN", help_heading = "Output", allow_hyphen_values = true)]
+    pub(crate) redact: Vec<String>,
+    /// Mask what is surely a secret too: Azure signatures and account keys, tokens, authorization headers, private keys
+    #[arg(long, help_heading = "Output")]
+    pub(crate) redact_tokens: bool,
     /// What to do about a parameter the notebook does not define: say so and inject it as papermill does, or run
     /// nothing
     #[arg(long, value_enum, value_name = "ACTION", help_heading = "Parameters")]

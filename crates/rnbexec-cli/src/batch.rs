@@ -126,6 +126,7 @@ async fn attempt(
     let mut services = isolation::able_to_contain(guardian::guarded(Services::from_process()));
     let pool = PoolOptions { fork: settings.fork_server || !runs.no_fork_server, ..PoolOptions::default() };
     services.kernel_pool = Some(Arc::new(KernelPool::new(pool)));
+    settings.keep_secret_variables_from(&mut services);
     let inject = InjectedPaths { output: None, ..settings.inject.clone() };
     let gathering = async {
         let parameters = parameters::gather(&settings.parameters, &inject, &services.stores).await?;
@@ -316,7 +317,7 @@ impl Ending {
             Ok(true) => Ok(()),
             Ok(false) if json => console::print(&line),
             Ok(false) if self.lists => Ok(()),
-            Ok(false) => console::print(&console::for_stdout(self.kept.table(self.report.total()))),
+            Ok(false) => console::print(&self.kept.table(self.report.total())),
             Err(failure) => {
                 if self.kept.broken.is_none() {
                     failure.show(console);

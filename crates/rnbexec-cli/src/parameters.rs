@@ -124,6 +124,12 @@ pub(crate) fn secrets(
     Ok(secrets)
 }
 
+/// The variables that `--secret NAME=env:VAR` names.
+pub(crate) fn secret_variables(texts: &[String]) -> Vec<String> {
+    let variable = |text: &String| Some(text.split_once('=')?.1.strip_prefix("env:")?.to_owned());
+    texts.iter().filter_map(variable).collect()
+}
+
 /// A file's text without the line break that editors and `echo` put at its end.
 fn secret_file(name: &str, path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {

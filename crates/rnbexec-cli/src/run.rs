@@ -64,6 +64,7 @@ async fn attempt(settings: Settings, console: &Console, told: &mut Told) -> Resu
         let pool = KernelPool::new(PoolOptions { fork: true, spares: 0 });
         services.kernel_pool = Some(Arc::new(pool));
     }
+    settings.keep_secret_variables_from(&mut services);
     let gathered = parameters::gather(&settings.parameters, &settings.inject, &services.stores);
     let parameters = match supervisor.abandonable(gathered).await {
         Ok(parameters) => parameters?,

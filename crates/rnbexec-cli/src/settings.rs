@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rnbexec::redact::{Pattern, Redactor};
 use rnbexec::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
-    UnknownParameters, store::Location,
+    Services, UnknownParameters, store::Location,
 };
 use rnbexec_kernel::provision::{EnvRequest, NotebookFacts};
 use rnbexec_notebook::parameters::{Parameters, SecretParameters};
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) show: Shown,
     /// Kernels are forked rather than started, where that can be had.
     pub(crate) fork_server: bool,
+    secret_variables: Vec<String>,
     request: Request,
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Shown {
 #[derive(Debug)]
 struct Request {
     secrets: SecretParameters,
+    redactor: Redactor,
     unknown_parameters: UnknownParameters,
     kernel: KernelRequest,
     mode: Mode,
@@ -151,6 +154,8 @@ impl Settings {
                 .help("there is one engine, called rnbexec or nbclient: leave --engine out")
                 .into());
         }
+        let redactor = redactor(&more)?;
+        let secret_variables = parameters::secret_variables(&more.secret);
         let executes = !run.prepare_only();
         if let Some(cwd) = kernel.cwd.as_deref().filter(|cwd| executes && !cwd.is_dir()) {
             return Err(Failure::new(format!("{} is not a folder", cwd.display()))
@@ -170,6 +175,7 @@ impl Settings {
         let to_stdout = places.to_stdout();
         let request = Request {
             secrets,
+            redactor,
             unknown_parameters: match (more.unknown_parameters, more.strict_parameters) {
                 (Some(Unknown::Error), _) | (None, true) => UnknownParameters::Refuse,
                 (Some(Unknown::Warn), _) | (None, false) => UnknownParameters::Warn,
@@ -210,7 +216,18 @@ impl Settings {
             stdout_file: to.stdout_file,
             stderr_file: to.stderr_file,
         };
-        Ok(Self { places, parameters, inject, show, fork_server: more.fork_server, request })
+        let fork_server = more.fork_server;
+        Ok(Self { places, parameters, inject, show, fork_server, secret_variables, request })
+    }
+
+    /// No process that is started has the variables that secrets came from.
+    pub(crate) fn keep_secret_variables_from(&self, services: &mut Services) {
+        for name in &self.secret_variables {
+            let Services { variables, environments, kernels, .. } = &mut *services;
+            for variables in [variables, &mut environments.vars, &mut kernels.vars] {
+                variables.remove(std::ffi::OsStr::new(name));
+            }
+        }
     }
 
     /// One name cannot be both a parameter and a secret: the secret would be saved, or would not count.
@@ -234,6 +251,7 @@ impl Settings {
         RunRequest {
             parameters,
             secrets: request.secrets,
+            redactor: request.redactor,
             unknown_parameters: request.unknown_parameters,
             kernel: request.kernel,
             mode: request.mode,
@@ -251,6 +269,17 @@ impl Settings {
     pub(crate) fn cwd(&self) -> Option<&std::path::Path> {
         self.request.kernel.cwd.as_deref()
     }
+}
+
+/// What is masked beside the secrets.
+fn redactor(more: &MoreArgs) -> Result<Redactor, Refused> {
+    let own = more.redact.iter().map(|pattern| Pattern::parse(pattern));
+    let tokens = more.redact_tokens.then(Pattern::well_known).into_iter().flatten();
+    let patterns = own
+        .chain(tokens.map(Ok))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Refused::Usage(format!("--redact takes a regular expression: {error}")))?;
+    Ok(Redactor::new([""; 0], patterns))
 }
 
 fn set_env(text: &str) -> Result<(String, String), Refused> {

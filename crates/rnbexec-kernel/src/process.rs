@@ -264,7 +264,10 @@ impl Process {
     pub(crate) fn stderr_tail(&self) -> String {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = tail.len().saturating_sub(STDERR_TAIL);
-        String::from_utf8_lossy(&tail[skipped..]).trim_end().to_owned()
+        let kept = String::from_utf8_lossy(&tail[skipped..]);
+        // Half a line is half of what is not to be shown, perhaps.
+        let kept = if skipped == 0 { &kept } else { kept.split_once('\n').map_or("", |(_, lines)| lines) };
+        kept.trim_end().to_owned()
     }
 
     async fn drain_output(&mut self) {

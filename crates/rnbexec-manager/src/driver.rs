@@ -24,6 +24,7 @@ use crate::ledger::{Case, Facts, LedgerError, Outcome};
 use crate::manager::{EXECUTED, Manager};
 use crate::place::{Destination, Place};
 use crate::policy::{Withheld, task_id, untouchable};
+use crate::redact;
 use crate::verdict::Judgement;
 
 /// How often a change is decided anew because the incident changed meanwhile.
@@ -206,6 +207,7 @@ impl<'a> Work<'a> {
         let mut request = RunRequest::new(input, Location::Local(self.executed_path()));
         request.parameters =
             self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
+        request.redactor = (*self.manager.redactor()).clone();
         request.kernel = KernelRequest {
             cwd: Some(self.working_folder(triage.working_folder.as_deref()).await?),
             ..triage.kernel_request()
@@ -255,7 +257,7 @@ impl<'a> Work<'a> {
         match judgement {
             Judgement::Finding(mut verdict) => {
                 // Before anything else is made of it: escaped, a secret cannot be found any more.
-                self.manager.redactor().verdict(&mut verdict);
+                redact::verdict(&self.manager.redactor(), &mut verdict);
                 let detail = format!("a finding of severity {}", verdict.severity);
                 self.case.facts.verdict = Some(verdict);
                 self.tell(|key, facts| Event::Judged { key, facts, finding: true });
@@ -263,7 +265,7 @@ impl<'a> Work<'a> {
             }
             Judgement::NoFinding(mut verdict) => {
                 if let Some(verdict) = &mut verdict {
-                    self.manager.redactor().verdict(verdict);
+                    redact::verdict(&self.manager.redactor(), verdict);
                 }
                 self.case.facts.verdict = verdict;
                 self.tell(|key, facts| Event::Judged { key, facts, finding: false });

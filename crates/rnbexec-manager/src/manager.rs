@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rnbexec::Services;
+use rnbexec::redact::{Pattern, Redactor};
 use rnbexec::store::{Location, StoreErrorKind};
 use rnbexec_azure::credential::KnownSecrets;
 use rnbexec_azure::sentinel::Incident;
@@ -27,7 +28,6 @@ use crate::ledger::{Case, Facts, Ledger};
 use crate::place::{Place, Places};
 use crate::policy::{Decision, decide};
 use crate::publish::Publisher;
-use crate::redact::{RedactSettings, Redactor};
 use crate::route::{Action, Explanation, Router, Triage};
 use crate::run_key::RunKey;
 use crate::shipped;
@@ -66,7 +66,7 @@ pub(crate) const EXECUTED: &str = "executed.ipynb";
 
 /// What is redacted: what the configuration says, and the secrets that became known.
 pub(crate) struct Redaction {
-    settings: RedactSettings,
+    patterns: Vec<Pattern>,
     given: Vec<String>,
     known: KnownSecrets,
     /// The redactor for this many known secrets.
@@ -81,9 +81,7 @@ impl Redaction {
         match &*made {
             Some((of, redactor)) if *of == secrets => Arc::clone(redactor),
             _ => {
-                let redactor = Redactor::new(secrets.iter().map(String::as_str), &self.settings);
-                let redactor =
-                    Arc::new(redactor.expect("the patterns were checked when the manager was made"));
+                let redactor = Arc::new(Redactor::new(&secrets, self.patterns.clone()));
                 *made = Some((secrets, Arc::clone(&redactor)));
                 redactor
             }

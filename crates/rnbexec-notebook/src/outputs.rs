@@ -139,9 +139,9 @@ impl Recording {
         }
     }
 
-    /// Writes what is not yet written, after `clean` had a look at each such value. The last `kept` bytes of a stream
-    /// that still grows stay as they are, for `clean` to see them together with what follows them.
-    pub fn settle(&mut self, kept: usize, clean: &mut dyn FnMut(&mut Json)) {
+    /// Writes what is not yet written, after `clean` had a look at each such value. Of a stream that still grows that stays
+    /// as it is whose beginning `undecided` tells, for `clean` to see it together with what follows.
+    pub fn settle(&mut self, undecided: &dyn Fn(&str) -> usize, clean: &mut dyn FnMut(&mut Json)) {
         let last = self.items.len().saturating_sub(1);
         let mut block = Block::default();
         for position in self.settled..self.items.len() {
@@ -159,13 +159,15 @@ impl Recording {
                         block.finish(&mut self.items);
                     }
                 }
-                Item::Stream(stream) => {
+                Item::Stream(stream) if position < last => {
                     stream.clean(clean);
-                    if position < last {
-                        self.items[position] = stream.end(position);
-                    } else {
-                        stream.write(position, stream.boundary(kept));
-                    }
+                    self.items[position] = stream.end(position);
+                }
+                Item::Stream(stream) => {
+                    let undecided = stream.rest.split_off(undecided(&stream.rest));
+                    stream.clean(clean);
+                    stream.write(position, stream.boundary());
+                    stream.rest.push_str(&undecided);
                 }
                 Item::Written(_) | Item::WrittenError(_) | Item::WrittenStream(_) => {}
             }
@@ -176,6 +178,24 @@ impl Recording {
             Some(Item::Stream(stream)) => stream.rest.len(),
             _ => 0,
         };
+    }
+
+    /// Takes out what of the last stream is not written yet; it belongs [back](Self::give_back).
+    #[must_use = "it belongs back"]
+    pub fn hold_back(&mut self) -> String {
+        self.values.take();
+        match self.items.last_mut() {
+            Some(Item::Stream(stream)) => std::mem::take(&mut stream.rest),
+            _ => String::new(),
+        }
+    }
+
+    /// Puts back what was held back.
+    pub fn give_back(&mut self, rest: String) {
+        self.values.take();
+        if let Some(Item::Stream(stream)) = self.items.last_mut() {
+            stream.rest = rest;
+        }
     }
 
     /// The list of outputs as it stands in the file. What is written already is shared, not copied.
@@ -254,12 +274,8 @@ impl Stream {
     }
 
     /// Up to where the text can be written while more may follow: a carriage return may be the half of a line break.
-    fn boundary(&self, kept: usize) -> usize {
-        let mut end = self.rest.floor_char_boundary(self.rest.len().saturating_sub(kept));
-        if self.rest[..end].ends_with('\r') {
-            end -= 1;
-        }
-        end
+    fn boundary(&self) -> usize {
+        self.rest.strip_suffix('\r').map_or(self.rest.len(), str::len)
     }
 
     /// Writes the text up to `end`.

@@ -12,9 +12,9 @@ mod guardian;
 mod outcome;
 mod record;
 mod recover;
-mod redact;
 #[doc = include_str!("../PROMISES.md")]
 pub mod promises {}
+pub mod redact;
 pub mod report;
 mod request;
 mod run;
@@ -30,7 +30,6 @@ pub use event::RunEvent;
 pub use guardian::{Guardian, guard};
 pub use outcome::{CellError, Outcome, RunReport, TimeLimit};
 pub use recover::{RecoverError, Recovery, recover};
-pub use redact::Redactor;
 pub use request::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
     UnknownParameters,

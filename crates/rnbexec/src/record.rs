@@ -40,6 +40,10 @@ pub(crate) enum Shown<'a> {
 pub(crate) struct Recorder {
     /// Which cell each execute_request belongs to.
     owners: HashMap<String, usize>,
+    /// Requests that no cell made, and the cell that ran before: what its threads print meanwhile is its own.
+    silent: HashMap<String, usize>,
+    /// The cell that began last.
+    last: Option<usize>,
     /// Where outputs with a display id stand: cell and position in its outputs.
     display_ids: HashMap<String, Vec<(usize, usize)>>,
     /// Cells that are to be cleared by their next output (`clear_output(wait=True)`).
@@ -51,7 +55,13 @@ impl Recorder {
     /// Begins a cell: its timing metadata starts anew and messages of `msg_id` are its own from now on.
     pub(crate) fn begin_cell(&mut self, msg_id: &str, index: usize, cell: &mut Cell) {
         self.owners.insert(msg_id.to_owned(), index);
+        self.last = Some(index);
         cell.metadata_mut().insert("execution".to_owned(), Json::Object(Object::new()));
+    }
+
+    /// Begins a request that no cell made.
+    pub(crate) fn begin_silent(&mut self, msg_id: &str) {
+        self.silent.extend(self.last.map(|cell| (msg_id.to_owned(), cell)));
     }
 
     /// Notes when the kernel replied, as nbclient does.
@@ -59,7 +69,7 @@ impl Recorder {
         set_timing(cell, "shell.execute_reply", date);
     }
 
-    /// Folds one iopub message in. Messages of requests that no cell made are not ours and change nothing.
+    /// Folds one iopub message in. Of requests that no cell made only what is printed counts.
     ///
     /// `date` is the message's own date, formatted as notebooks have it. The message is given away: its bytes go as soon as
     /// they are read, and its values are moved, so that a large output is there but twice for a moment.
@@ -72,8 +82,9 @@ impl Recorder {
     ) -> Applied {
         let mut applied = Applied::default();
         let Some(parent) = message.parent_msg_id.as_deref() else { return applied };
-        let Some(&index) = self.owners.get(parent) else { return applied };
         let msg_type = message.header.msg_type.as_str();
+        let of_thread = || self.silent.get(parent).filter(|_| msg_type == "stream");
+        let Some(&index) = self.owners.get(parent).or_else(of_thread) else { return applied };
         let size = message.content.len();
         let content = Json::parse(&message.content);
         drop(std::mem::take(&mut message.content));

@@ -1,321 +1,318 @@
-//! Keeping secret parameters out of everything that leaves the run.
+//! Taking secrets out of what leaves a run, and what leaves the machine: notebooks, reports, comments, log lines.
+//!
+//! Two kinds are looked for: secrets that are known (as they are, and as they look in Python's `repr`, JSON, HTML, URLs, base64
+//! and hexadecimal digits), and what a [`Pattern`] describes.
+//!
+//! Known secrets are searched for all at once, each pattern once, in time that grows with the text alone. Escape sequences and
+//! HTML tags that cut a known secret in pieces do not hide it, nor do the lines and messages that it is spread over. Texts are
+//! searched, images and other binary data are not. What is told of it is which kinds were masked and how often, never a value.
+
+mod document;
+mod known;
+mod live;
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
 use rnbexec_notebook::parameters::SecretParameters;
-use rnbexec_notebook::{Cell, Json};
+
+use known::Known;
+pub use pattern::{Pattern, PatternError};
+use view::View;
+
+pub(crate) use live::{Growth, LiveStreams};
 
 /// What stands where a secret stood.
 const MASK: &str = "***";
 
-/// The shortest secret, in characters, that is searched for.
-const SHORTEST: usize = 4;
+/// What is masked of known secrets, in words.
+const KNOWN: &str = "known secret";
 
-/// Replaces the values of secrets: as they are, and as they look in Python's `repr`, JSON, HTML, URLs and base64.
+/// The most of a line, in bytes, in which a pattern is sure to be seen while the line is still being written.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// Takes secrets out of texts and documents. Cheap to clone; one that looks for nothing costs nothing.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Vec<String>,
+    known: Arc<Known>,
+    patterns: Arc<[Pattern]>,
+}
+
+/// How often a secret of which kind was masked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masked(BTreeMap<&'static str, usize>);
+
+/// A place that is to be masked, and what stands there.
+#[derive(Clone, Debug)]
+struct Mark {
+    place: Range<usize>,
+    kind: &'static str,
+    within: Within,
+}
+
+/// What within a masked place is no part of the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Within {
+    Nothing,
+    Escapes,
+    TagsAndEscapes,
 }
 
 impl Redactor {
-    /// A redactor for the given secrets. Values shorter than four characters are not searched for: masking every `1`
+    /// A redactor for these secrets and patterns. Secrets shorter than four characters are not searched for: masking every `1`
     /// in a notebook would destroy it and hide nothing.
-    pub fn new(secrets: &SecretParameters) -> Self {
-        let values = secrets.iter().filter_map(|(_, secret)| secret.expose().text());
-        let mut needles: Vec<String> = values
-            .filter(|value| value.chars().count() >= SHORTEST)
-            .flat_map(|value| guises(&value))
-            .collect();
-        // Longest first, so that a secret which contains another is masked whole.
-        needles.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        needles.dedup();
-        Self { needles }
+    pub fn new<S: AsRef<str>>(known: impl IntoIterator<Item = S>, patterns: Vec<Pattern>) -> Self {
+        let values = known.into_iter().map(|value| value.as_ref().to_owned());
+        Self { known: Arc::new(Known::new(values.collect())), patterns: patterns.into() }
     }
 
-    /// Whether there is nothing to search for.
+    /// The same redactor, which looks for these secrets too.
+    #[must_use]
+    pub(crate) fn and(&self, secrets: &SecretParameters) -> Self {
+        if secrets.is_empty() {
+            return self.clone();
+        }
+        let mut values = self.known.values().to_vec();
+        values.extend(secrets.iter().flat_map(|(_, secret)| known::texts_in(secret.expose())));
+        Self { known: Arc::new(Known::new(values)), patterns: Arc::clone(&self.patterns) }
+    }
+
+    /// The names of the secrets that are too short to be looked for.
+    pub(crate) fn too_short(secrets: &SecretParameters) -> impl Iterator<Item = &str> {
+        let is_short = |text: &String| (1..known::SHORTEST).contains(&text.chars().count());
+        secrets
+            .iter()
+            .filter(move |(_, secret)| known::texts_in(secret.expose()).iter().any(is_short))
+            .map(|(name, _)| name)
+    }
+
+    /// The patterns, as they are written.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(Pattern::as_str)
+    }
+
+    /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.needles.is_empty()
+        self.known.is_empty() && self.patterns.is_empty()
     }
 
-    /// The text without any secret.
-    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.mask(text, &mut 0)
+    /// The text without secrets, and what was masked.
+    pub fn text<'a>(&self, text: &'a str) -> (Cow<'a, str>, Masked) {
+        let mut masked = Masked::default();
+        let clean = self.clean(text, &mut masked);
+        (clean, masked)
     }
 
-    /// The text without any secret; `masked` grows by how many there were.
-    pub fn mask<'a>(&self, text: &'a str, masked: &mut usize) -> Cow<'a, str> {
-        let mut clean = Cow::Borrowed(text);
-        for needle in &self.needles {
-            let found = clean.matches(needle.as_str()).count();
-            if found > 0 {
-                *masked += found;
-                clean = clean.replace(needle.as_str(), MASK).into();
-            }
-        }
-        clean
+    /// The text without secrets.
+    pub(crate) fn plain<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.clean(text, &mut Masked::default())
     }
 
-    /// Where the end of a text begins that may be the beginning of a secret whose rest is still to come.
-    fn undecided(&self, text: &str) -> usize {
-        let begins_here = |start: usize| {
-            let end = &text[start..];
-            self.needles.iter().any(|needle| needle.len() > end.len() && needle.starts_with(end))
-        };
-        let longest = self.needles.first().map_or(0, String::len);
-        let near =
-            text.char_indices().map(|(start, _)| start).skip_while(|start| text.len() - start >= longest);
-        near.into_iter().find(|&start| begins_here(start)).unwrap_or(text.len())
-    }
-
-    /// Takes every secret out of a cell's outputs, and has those written that are whole.
-    pub(crate) fn settle_outputs(&self, cell: &mut Cell) {
-        if cell.recording().is_some() {
-            // A secret whose end is still to come begins no earlier than this.
-            let kept = self.needles.first().map_or(0, |longest| longest.len() - 1);
-            cell.record().settle(kept, &mut |value| self.redact(value));
-        } else if !self.is_empty() && !cell.outputs().is_empty() {
-            cell.outputs_mut().iter_mut().for_each(|output| self.redact(output));
-        }
-    }
-
-    /// Takes every secret out of a JSON value, keys included.
-    pub(crate) fn redact(&self, json: &mut Json) {
-        if self.is_empty() {
-            return;
-        }
-        match json {
-            Json::String(text) => {
-                if let Cow::Owned(clean) = self.text(text) {
-                    *text = clean;
-                }
-            }
-            Json::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
-            Json::Object(object) => {
-                if object.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
-                    *object = std::mem::take(object)
-                        .into_iter()
-                        .map(|(key, value)| (self.text(&key).into_owned(), value))
-                        .collect();
-                }
-                object.values_mut().for_each(|value| self.redact(value));
-            }
-            // Rather no lone surrogates than a secret.
-            Json::IllFormed(text) => {
-                if let Cow::Owned(clean) = self.text(&text.to_string_lossy()) {
-                    *json = Json::String(clean);
-                }
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) => {}
-        }
-    }
-}
-
-/// Shows how many there are, and none of them.
-impl fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms of secrets)", self.needles.len())
-    }
-}
-
-/// The forms in which a value turns up in outputs.
-fn guises(value: &str) -> Vec<String> {
-    let json = Json::from(value).to_compact();
-    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
-    let escaped = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
-    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut guises = vec![
-        value.to_owned(),
-        ascii(&json),
-        json,
-        // Python writes single quotes around a text unless it holds one and no double quote.
-        escaped.replace('\'', "\\'"),
-        escaped,
-        html.replace('"', "&quot;").replace('\'', "&#x27;"),
-        html.replace('"', "&quot;").replace('\'', "&#39;"),
-        html.replace('"', "&#34;").replace('\'', "&#39;"),
-        html,
-    ];
-    guises.extend(percent_encoded(value));
-    guises.extend(base64_within(value.as_bytes()));
-    guises
-}
-
-/// JSON with everything beyond ASCII as `\uXXXX`, as Python's `json.dumps` writes it.
-fn ascii(json: &str) -> String {
-    let unit = |unit: &u16| format!("\\u{unit:04x}");
-    let character = |c: char| match c {
-        c if c.is_ascii() => c.to_string(),
-        c => c.encode_utf16(&mut [0; 2]).iter().map(unit).collect(),
-    };
-    json.chars().map(character).collect()
-}
-
-/// As parts of URLs have it: with everything encoded or with slashes left alone (Python's `urllib.parse.quote`), with a blank as
-/// `+` (forms), in capitals or not (.NET).
-fn percent_encoded(value: &str) -> Vec<String> {
-    let mut forms = Vec::new();
-    for (safe, small) in [("", false), ("/", false), ("", true), ("/", true)] {
-        let byte = |byte: u8| match byte {
-            byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
-            byte if safe.as_bytes().contains(&byte) => char::from(byte).to_string(),
-            byte if small => format!("%{byte:02x}"),
-            byte => format!("%{byte:02X}"),
-        };
-        let encoded: String = value.bytes().map(byte).collect();
-        forms.push(encoded.replace("%20", "+"));
-        forms.push(encoded);
-    }
-    forms
-}
-
-/// The characters of base64 that the value alone decides, at each of the three places it can have in a longer text
-/// (`user:password` in a header, say), in the alphabets of MIME and of URLs.
-fn base64_within(value: &[u8]) -> Vec<String> {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-    let mut found = Vec::new();
-    for before in 0..3 {
-        let mut bytes = vec![0; before];
-        bytes.extend_from_slice(value);
-        // Characters that neighbours share are left out: the first `before + 1` of them, and a last partial group.
-        let first = if before == 0 { 0 } else { before + 1 };
-        let whole = bytes.len() * 8 / 6;
-        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-            let text = engine.encode(&bytes);
-            if let Some(part) = text.get(first..whole).filter(|part| part.len() >= 2 * SHORTEST) {
-                found.push(part.to_owned());
-            }
-        }
-    }
-    found
-}
-
-/// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
-/// message of the stream, or the end of the cell, decides.
-#[derive(Debug, Default)]
-pub(crate) struct LiveStreams(BTreeMap<(usize, String), String>);
-
-impl LiveStreams {
-    /// What can be told of a stream now that `text` has come.
-    pub(crate) fn next<'a>(
-        &mut self,
-        redactor: &Redactor,
-        cell: usize,
-        name: &str,
-        text: &'a str,
-    ) -> Cow<'a, str> {
-        if redactor.is_empty() {
+    fn clean<'a>(&self, text: &'a str, masked: &mut Masked) -> Cow<'a, str> {
+        let marks = self.marks(text);
+        if marks.is_empty() {
             return Cow::Borrowed(text);
         }
-        let kept = self.0.entry((cell, name.to_owned())).or_default();
-        kept.push_str(text);
-        let rest = kept.split_off(redactor.undecided(kept));
-        Cow::Owned(redactor.text(&std::mem::replace(kept, rest)).into_owned())
+        let mut clean = String::with_capacity(text.len());
+        let mut copied = 0;
+        for mark in &marks {
+            clean.push_str(&text[copied..mark.place.start]);
+            clean.push_str(&mark.replacement(text));
+            copied = mark.place.end;
+            masked.count(mark.kind, 1);
+        }
+        clean.push_str(&text[copied..]);
+        Cow::Owned(clean)
     }
 
-    /// What was kept back to the end: `(cell, stream, text)`.
-    pub(crate) fn finish(&mut self, redactor: &Redactor) -> Vec<(usize, String, String)> {
-        let kept = std::mem::take(&mut self.0).into_iter().filter(|(_, text)| !text.is_empty());
-        kept.map(|((cell, name), text)| (cell, name, redactor.text(&text).into_owned())).collect()
+    /// The pieces of one text, which are joined by `separator`, without the secrets in them; `None` when there are none. A secret
+    /// that goes over several pieces is masked in the first and gone from the others.
+    fn clean_pieces(
+        &self,
+        pieces: &[Cow<'_, str>],
+        separator: &str,
+        masked: &mut Masked,
+    ) -> Option<Vec<String>> {
+        let whole = pieces.join(separator);
+        let marks = self.marks(&whole);
+        if marks.is_empty() {
+            return None;
+        }
+        let mut clean = Vec::with_capacity(pieces.len());
+        let (mut begin, mut next, mut copied) = (0, 0, 0);
+        for piece in pieces {
+            let end = begin + piece.len();
+            let mut text = String::with_capacity(piece.len());
+            copied = begin.max(copied);
+            while let Some(mark) = marks.get(next).filter(|mark| mark.place.start < end) {
+                text.push_str(&whole[copied..mark.place.start.max(copied)]);
+                text.push_str(&mark.replacement(&whole));
+                masked.count(mark.kind, 1);
+                (copied, next) = (mark.place.end, next + 1);
+            }
+            if copied < end {
+                text.push_str(&whole[copied..end]);
+            }
+            clean.push(text);
+            begin = end + separator.len();
+        }
+        Some(clean)
+    }
+
+    /// Where a text is to be masked: in order, and apart from each other.
+    fn marks(&self, text: &str) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        if self.is_empty() {
+            return marks;
+        }
+        self.marks_of_known(text, None, Within::Nothing, &mut marks);
+        self.marks_of_patterns(text, None, Within::Nothing, &mut marks);
+        if let Some(view) = View::without_escapes(text) {
+            self.marks_of_known(view.text(), Some(&view), Within::Escapes, &mut marks);
+            self.marks_of_patterns(view.text(), Some(&view), Within::Escapes, &mut marks);
+        }
+        // Patterns would match across the cells of a table.
+        if !self.known.is_empty()
+            && let Some(view) = View::without_tags(text)
+        {
+            self.marks_of_known(view.text(), Some(&view), Within::TagsAndEscapes, &mut marks);
+        }
+        merged(marks)
+    }
+
+    fn marks_of_known(&self, text: &str, view: Option<&View>, within: Within, marks: &mut Vec<Mark>) {
+        let places = self.known.places(text).into_iter();
+        marks.extend(places.map(|place| Mark { place: View::behind(view, place), kind: KNOWN, within }));
+    }
+
+    fn marks_of_patterns(&self, text: &str, view: Option<&View>, within: Within, marks: &mut Vec<Mark>) {
+        for pattern in &*self.patterns {
+            let places = pattern.places(text).into_iter();
+            let kind = pattern.kind();
+            marks.extend(places.map(|place| Mark { place: View::behind(view, place), kind, within }));
+        }
+    }
+
+    /// Where the line begins, or the block, to whose end a pattern may match.
+    fn undecided_line(&self, text: &str) -> usize {
+        if self.patterns.is_empty() {
+            return text.len();
+        }
+        let line = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let block = self.patterns.iter().filter_map(|pattern| pattern.open_block(text)).min();
+        let open = line.min(block.unwrap_or(line));
+        // Half of what is too long goes at a time: what is searched twice stays bounded.
+        let is_long = text.len() - open > 2 * LONGEST_LINE;
+        if is_long { floor_boundary(text, text.len() - LONGEST_LINE) } else { open }
+    }
+
+    /// Where the end of a text begins that, with what is still to come, may be a secret.
+    fn undecided(&self, text: &str) -> usize {
+        if self.is_empty() {
+            return text.len();
+        }
+        let mut from = self.known.undecided(text).min(self.undecided_line(text));
+        if let Some(view) = View::without_escapes(text) {
+            let seen = view.text();
+            from = from.min(view.stands_at(self.known.undecided(seen).min(self.undecided_line(seen))));
+        }
+        if from == 0 {
+            return 0;
+        }
+        // What is a secret already is not torn apart: its end may be the beginning of another.
+        let marks = self.marks(text);
+        marks
+            .iter()
+            .find(|mark| mark.place.start < from && from < mark.place.end)
+            .map_or(from, |mark| mark.place.end)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rnbexec_notebook::parameters::Secret;
+/// Says nothing of what is looked for.
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(***)")
+    }
+}
 
-    use super::*;
-
-    fn redactor(value: &str) -> Redactor {
-        let mut secrets = SecretParameters::new();
-        secrets.insert("token", Secret::new(value));
-        Redactor::new(&secrets)
+impl Masked {
+    /// Whether nothing was masked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    #[test]
-    fn a_secret_is_masked_in_every_guise() {
-        let redactor = redactor("s3cr3t-\"va<l>ue'\\ü\n&x");
-        for text in [
-            "s3cr3t-\"va<l>ue'\\ü\n&x",
-            r#"s3cr3t-\"va<l>ue'\\ü\n&x"#,
-            r#"s3cr3t-\"va<l>ue'\\\u00fc\n&x"#,
-            r#"s3cr3t-"va<l>ue\'\\ü\n&x"#,
-            "s3cr3t-&quot;va&lt;l&gt;ue&#x27;\\ü\n&amp;x",
-            "s3cr3t-%22va%3Cl%3Eue%27%5C%C3%BC%0A%26x",
-            "s3cr3t-%22va%3cl%3eue%27%5c%c3%bc%0a%26x",
-            "s3cr3t-&#34;va&lt;l&gt;ue&#39;\\ü\n&amp;x",
-        ] {
-            assert_eq!(redactor.text(&format!("<{text}>")), "<***>", "{text}");
+    /// How often something was masked.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// What kinds of secrets were masked, and how often.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.0.iter().map(|(kind, count)| (*kind, *count))
+    }
+
+    /// Adds what was masked elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        for (kind, count) in other.kinds() {
+            self.count(kind, count);
         }
     }
 
-    #[test]
-    fn a_secret_is_masked_in_base64_wherever_it_begins() {
-        use base64::Engine as _;
-        let redactor = redactor("correct horse battery");
-        for around in ["", "u", "us", "user:"] {
-            let plain = format!("{around}correct horse battery{around}");
-            let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
-            assert!(redactor.text(&encoded).contains("***"), "{encoded}");
+    fn count(&mut self, kind: &'static str, count: usize) {
+        if count > 0 {
+            *self.0.entry(kind).or_default() += count;
         }
     }
+}
 
-    #[test]
-    fn a_secret_is_masked_in_urls_whether_slashes_and_blanks_are_encoded_or_not() {
-        let redactor = redactor("a/b c+d==");
-        for text in ["a%2Fb%20c%2Bd%3D%3D", "a%2fb+c%2bd%3d%3d", "a/b%20c%2Bd%3D%3D", "a/b+c%2Bd%3D%3D"] {
-            assert_eq!(redactor.text(text), "***", "{text}");
+/// `account key (1), known secret (3)`
+impl fmt::Display for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (kind, count)) in self.kinds().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{kind} ({count})")?;
+        }
+        if self.is_empty() { f.write_str("nothing") } else { Ok(()) }
+    }
+}
+
+impl Mark {
+    /// What stands where the secret stood: the mask, and the colours and tags that were within.
+    fn replacement(&self, text: &str) -> Cow<'static, str> {
+        let secret = &text[self.place.clone()];
+        let view = match self.within {
+            Within::Nothing => None,
+            Within::Escapes => View::without_escapes(secret),
+            Within::TagsAndEscapes => View::without_tags(secret).or_else(|| View::without_escapes(secret)),
+        };
+        view.map_or(Cow::Borrowed(MASK), |view| Cow::Owned(format!("{MASK}{}", view.hidden(secret))))
+    }
+}
+
+/// The marks in order; those that overlap become one.
+fn merged(mut marks: Vec<Mark>) -> Vec<Mark> {
+    marks.sort_by_key(|mark| mark.place.start);
+    let mut apart: Vec<Mark> = Vec::with_capacity(marks.len());
+    for mark in marks {
+        match apart.last_mut() {
+            Some(last) if mark.place.start < last.place.end => {
+                last.place.end = last.place.end.max(mark.place.end);
+                last.within = last.within.min(mark.within);
+            }
+            _ => apart.push(mark),
         }
     }
+    apart
+}
 
-    #[test]
-    fn a_redactor_shows_no_secret() {
-        assert!(!format!("{:?}", redactor("s3cr3t")).contains("s3cr3t"));
-    }
-
-    #[test]
-    fn what_is_masked_is_counted() {
-        let mut masked = 0;
-        redactor("s3cr3t").mask("s3cr3t, s3cr3t and czNjcjN0", &mut masked);
-        assert_eq!(masked, 3);
-    }
-
-    #[test]
-    fn short_values_are_left_alone_and_cells_without_outputs_stay_as_they_are() {
-        let redactor = redactor("abc");
-        assert!(redactor.is_empty());
-        let mut cell = Cell::markdown("id", "text");
-        let before = cell.clone();
-        self::redactor("secret").settle_outputs(&mut cell);
-        assert_eq!(rnbexec_notebook::write_cell(&cell), rnbexec_notebook::write_cell(&before));
-    }
-
-    #[test]
-    fn a_secret_beside_a_lone_surrogate_is_masked() {
-        let mut json = Json::parse(br#"["\ud800 my secret", "\ud800"]"#).unwrap();
-        redactor("secret").redact(&mut json);
-        assert_eq!(json.to_compact(), "[\"\u{fffd} my ***\",\"\\ud800\"]");
-    }
-
-    #[test]
-    fn keys_and_nested_values_are_masked() {
-        let mut json = Json::parse(br#"{"a secret": ["my secret", {"k": "secret"}], "n": 1}"#).unwrap();
-        redactor("secret").redact(&mut json);
-        assert_eq!(json.to_compact(), r#"{"a ***":["my ***",{"k":"***"}],"n":1}"#);
-    }
-
-    #[test]
-    fn a_secret_that_is_split_over_messages_is_masked_in_the_live_streams() {
-        let redactor = redactor("s3cr3t");
-        let mut live = LiveStreams::default();
-        let mut tell = |text: &str| live.next(&redactor, 0, "stdout", text).into_owned();
-        assert_eq!(tell("plain s"), "plain ");
-        assert_eq!(tell("3cr"), "");
-        assert_eq!(tell("3t and s3x"), "*** and s3x");
-        assert_eq!(tell(" é s"), " é ");
-        assert_eq!(live.finish(&redactor), [(0, "stdout".to_owned(), "s".to_owned())]);
-        assert!(live.finish(&redactor).is_empty());
-    }
+/// The nearest place at or before `at` between two characters.
+fn floor_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }

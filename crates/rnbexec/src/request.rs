@@ -7,6 +7,7 @@ use rnbexec_kernel::contain::Containment;
 use rnbexec_notebook::parameters::SecretParameters;
 use rnbexec_notebook::{Json, Parameters};
 
+use crate::redact::Redactor;
 use crate::store::Location;
 
 /// Everything one run needs to know. Start from [`RunRequest::new`] and set what differs.
@@ -20,6 +21,8 @@ pub struct RunRequest {
     pub parameters: Parameters,
     /// Values that reach the kernel but never the notebook, its metadata, an event or a log.
     pub secrets: SecretParameters,
+    /// What is masked in outputs, events and errors beside the secrets.
+    pub redactor: Redactor,
     /// What to do with a parameter that the notebook's `parameters` cell does not define.
     pub unknown_parameters: UnknownParameters,
     /// Which kernel runs the notebook, and where.
@@ -52,6 +55,7 @@ impl RunRequest {
             output: output.into(),
             parameters: Parameters::default(),
             secrets: SecretParameters::default(),
+            redactor: Redactor::default(),
             unknown_parameters: UnknownParameters::Warn,
             kernel: KernelRequest::default(),
             mode: Mode::Execute,

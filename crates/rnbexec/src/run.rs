@@ -6,12 +6,15 @@ pub(crate) mod note;
 mod prepare;
 pub(crate) mod time;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rnbexec_kernel::{Kernel, Kernelspec, LaunchError, LaunchOptions, Launcher, ShutdownPolicy};
+use rnbexec_kernel::{
+    Kernel, Kernelspec, LaunchError, LaunchOptions, Launcher, OutputStream, ShutdownPolicy,
+};
 use rnbexec_notebook::Notebook;
 use rnbexec_notebook::inspect;
 use rnbexec_notebook::papermill::{self, CellStatus};
@@ -31,6 +34,12 @@ use time::{Stamp, after, at};
 
 /// How many lines that a kernel's process wrote past the notebook may wait to be told.
 const KERNEL_LINES: usize = 256;
+
+/// A line that a kernel's process wrote past the notebook, or a part of one; its end tells which.
+type KernelLine = (OutputStream, String);
+
+/// The longest line of a kernel's process that is told as one, in bytes.
+const LONGEST_KERNEL_LINE: usize = 64 << 10;
 
 /// Where a run tells what happens.
 type OnEvent<'a> = &'a mut (dyn FnMut(RunEvent<'_>) + Send);
@@ -134,7 +143,7 @@ async fn run_once(
     let started = Stamp::now(services);
     carried.deadline = carried.deadline.or_else(|| request.limits.run.and_then(after));
     papermill::start_run(&mut plan.notebook, &started.iso());
-    let redactor = Redactor::new(&request.secrets);
+    let redactor = request.redactor.and(&request.secrets);
     let saver = Saver::start(services, request.output.clone(), redactor.clone());
     on_event(RunEvent::KernelStarting { name: &kernelspec.name, total_cells: plan.notebook.cells().len() });
     let (kernel_lines, kernel_output) = mpsc::channel(KERNEL_LINES);
@@ -153,6 +162,7 @@ async fn run_once(
         is_last_attempt: carried.attempt > request.retries,
         saves_now: saves_during_run(request, services),
         kernel_output,
+        kernel_lines: [const { String::new() }; 2],
         first_saved: false,
         executed_cells: 0,
         touched: BTreeSet::new(),
@@ -223,7 +233,7 @@ async fn launch(
     imports: &[String],
     request: &RunRequest,
     services: &Services,
-    kernel_lines: mpsc::Sender<String>,
+    kernel_lines: mpsc::Sender<KernelLine>,
     (deadline, mut cancel): (Option<tokio::time::Instant>, Cancel),
 ) -> Result<Kernel, Launched> {
     let options = LaunchOptions {
@@ -238,9 +248,9 @@ async fn launch(
         contain_command: services.contain_command.clone(),
         registrar: services.guardian.as_ref().map(Guardian::registrar),
         // Chatter: when nobody keeps up, lines are lost here, never the kernel's time.
-        on_output: Some(Arc::new(move |_, bytes| {
-            for line in String::from_utf8_lossy(bytes).lines() {
-                if kernel_lines.try_send(line.to_owned()).is_err() {
+        on_output: Some(Arc::new(move |stream, bytes| {
+            for part in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+                if kernel_lines.try_send((stream, part.to_owned())).is_err() {
                     return;
                 }
             }
@@ -283,7 +293,9 @@ struct Run<'a> {
     saves_now: bool,
     is_last_attempt: bool,
     /// What the kernel's process wrote past the notebook.
-    kernel_output: mpsc::Receiver<String>,
+    kernel_output: mpsc::Receiver<KernelLine>,
+    /// The beginnings of lines whose ends are still to come, of its stdout and stderr.
+    kernel_lines: [String; 2],
     /// The output was written at least once.
     first_saved: bool,
     executed_cells: usize,
@@ -298,7 +310,7 @@ impl Run<'_> {
     async fn start(
         &mut self,
         kernelspec: &Kernelspec,
-        kernel_lines: mpsc::Sender<String>,
+        kernel_lines: mpsc::Sender<KernelLine>,
     ) -> Result<Result<Kernel, Launched>, RunError> {
         let cheap = |output| self.services.stores.rewrite(output) == Rewrite::Cheap;
         let at_once = self.saves_now
@@ -442,6 +454,29 @@ impl Run<'_> {
         }
     }
 
+    /// Tells a line that the kernel's process wrote past the notebook when all of it is here: half a line may be half a secret.
+    fn tell_kernel_line(&mut self, (stream, part): KernelLine) {
+        let line = &mut self.kernel_lines[usize::from(stream == OutputStream::Stderr)];
+        line.push_str(&part);
+        if line.ends_with('\n') || line.len() > LONGEST_KERNEL_LINE {
+            let line = std::mem::take(line);
+            let line = line.trim_end_matches(['\r', '\n']);
+            (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.plain(line) });
+        }
+    }
+
+    /// Tells what the kernel's process wrote to its end.
+    fn tell_last_kernel_lines(&mut self) {
+        while let Ok(line) = self.kernel_output.try_recv() {
+            self.tell_kernel_line(line);
+        }
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+            if !self.kernel_lines[usize::from(stream == OutputStream::Stderr)].is_empty() {
+                self.tell_kernel_line((stream, "\n".to_owned()));
+            }
+        }
+    }
+
     /// Hands a cell, and every other cell that changed, to the saver.
     fn save_cell(&mut self, index: usize) {
         self.touched.insert(index);
@@ -461,7 +496,12 @@ impl Run<'_> {
         }
     }
 
+    /// Tells a warning. It may quote what a kernel sent.
     fn warn(&mut self, text: String) {
+        let text = match self.redactor.plain(&text) {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => text,
+        };
         (self.on_event)(RunEvent::Warning(&text));
         self.warnings.push(text);
     }

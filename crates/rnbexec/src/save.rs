@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rnbexec_notebook::{CELL_SEPARATOR, Notebook, cell_parts, write_frame};
+use rnbexec_notebook::{CELL_SEPARATOR, Cell, Notebook, cell_parts, write_frame};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::Services;
 use crate::guardian::Watched;
-use crate::redact::Redactor;
+use crate::redact::{Growth, Redactor};
 use crate::store::{Action, Durability, Location, Rewrite, StoreError, StoreErrorKind, Stores};
 
 use journal::Journal;
@@ -151,7 +151,7 @@ impl Saver {
     /// Takes over the whole notebook: after it was prepared, and at the end.
     pub(crate) fn replace(&self, notebook: &mut Notebook) {
         for cell in notebook.cells_mut() {
-            self.redactor.settle_outputs(cell);
+            self.redactor.settle_outputs(cell, Growth::Ended);
         }
         if self.task.is_none() {
             return;
@@ -163,10 +163,26 @@ impl Saver {
         state.dirty = true;
     }
 
+    /// Takes over a cell that still runs, without what may be the beginning of a secret.
+    pub(crate) fn update_running_cell(&self, notebook: &mut Notebook, index: usize) {
+        let Some(cell) = notebook.cells_mut().get_mut(index) else { return };
+        self.redactor.settle_outputs(cell, Growth::Growing);
+        if self.redactor.is_empty() || cell.recording().is_none() {
+            return self.take_over(cell, index);
+        }
+        let held = cell.record().hold_back();
+        self.take_over(cell, index);
+        cell.record().give_back(held);
+    }
+
     /// Takes over one changed cell.
     pub(crate) fn update_cell(&self, notebook: &mut Notebook, index: usize) {
         let Some(cell) = notebook.cells_mut().get_mut(index) else { return };
-        self.redactor.settle_outputs(cell);
+        self.redactor.settle_outputs(cell, Growth::Ended);
+        self.take_over(cell, index);
+    }
+
+    fn take_over(&self, cell: &Cell, index: usize) {
         if self.task.is_none() {
             return;
         }

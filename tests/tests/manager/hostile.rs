@@ -1,7 +1,5 @@
-//! Titles, names, verdicts and outputs that want to be more than text, and secrets that want out.
+//! Titles, names, verdicts and outputs that want to be more than text.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rnbexec_manager::case::Ending;
 use rnbexec_tests::Desk;
 use rnbexec_tests::azure::names;
@@ -135,68 +133,5 @@ async fn an_incident_with_an_impossible_name_is_refused_and_told_and_nothing_is_
             "{}",
             entry.line()
         );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn secrets_that_a_notebook_prints_stay_out_of_everything_that_leaves_and_is_kept() {
-    let mut desk = Desk::scripted();
-    desk.variables.push(("DATABASE_PASSWORD".to_owned(), "correct horse battery staple".to_owned()));
-    let key = desk.azure.account_key();
-    let token = desk.azure.token("https://management.azure.com");
-    std::fs::write(desk.scratch.home().join("key"), &key).expect("the home is writable");
-    std::fs::write(desk.scratch.home().join("token"), &token).expect("the home is writable");
-    let signature = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LW1heS1zZWU%3D";
-    let address =
-        format!("https://x.blob.core.windows.net/c/b?sv=2024-11-04&se=2030-01-01&sr=b&sp=r&sig={signature}");
-    std::fs::write(desk.scratch.home().join("address"), address).expect("the home is writable");
-    let printing = "import base64\nread = lambda name: open(os.path.expanduser('~/' + name)).read()\n\
-         secret, password = os.environ['AZURE_CLIENT_SECRET'], os.environ['DATABASE_PASSWORD']\n\
-         all = ' | '.join([secret, password, read('key'), read('token'), base64.b64encode(secret.encode()).decode(), \
-         read('address')])\n\
-         print(all)\nprint(all, file=sys.stderr)\ndisplay({'text/html': '<b>' + all + '</b>', 'text/plain': all}, raw=True)\n";
-    let incidents = desk.seed_scripts(&[
-        ("Low", &format!("{printing}find('High', title=all[:150], summary=all, evidence=[{{'kind': 'x', 'entity': all[:900], 'severity': 'High', 'reason': all}}])")),
-        ("Low", &format!("{printing}raise RuntimeError(all)")),
-    ]);
-    let vault = desk.azure.settings().secret(names::KEY_SECRET);
-    let report = desk
-        .once_with(&[
-            ("publish.workspace.account_key", &vault),
-            ("redact.variables", "[\"DATABASE_PASSWORD\"]"),
-            ("retry.notebook.attempts", "1"),
-            ("run.jobs", "1"),
-        ])
-        .await;
-    let endings: Vec<_> = report.ended.iter().map(|case| case.state.ending).collect();
-    assert_eq!(endings, [Some(Ending::Triaged), Some(Ending::Parked)], "{}", desk.log());
-    assert!(desk.log().contains("RuntimeError"), "{}", desk.log());
-
-    let mut artefacts: Vec<(String, Vec<u8>)> = desk.azure.files().into_iter().collect();
-    assert_eq!(artefacts.len(), 2);
-    artefacts.push(("comment".to_owned(), desk.comment(&incidents[0]).into_bytes()));
-    artefacts.push(("incident".to_owned(), desk.azure.incident(&incidents[0]).to_string().into_bytes()));
-    artefacts.push(("log".to_owned(), desk.log().into_bytes()));
-    artefacts.push(("report of the pass".to_owned(), format!("{report:?}").into_bytes()));
-    for entry in std::fs::read_dir(desk.scratch.join("rnbexec-manager")).expect("the state").flatten() {
-        if entry.path().is_file() {
-            let content = std::fs::read(entry.path()).expect("readable");
-            artefacts.push((entry.file_name().to_string_lossy().into_owned(), content));
-        }
-    }
-    assert!(artefacts.iter().any(|(name, _)| name.starts_with("ledger.sqlite")));
-    let secrets = [
-        ("the client secret", names::CLIENT_SECRET.to_owned()),
-        ("the client secret in base64", STANDARD.encode(names::CLIENT_SECRET)),
-        ("the account key", key),
-        ("a token", token),
-        ("a password", "correct horse battery staple".to_owned()),
-        ("a signature", signature.to_owned()),
-    ];
-    for (artefact, content) in &artefacts {
-        let content = String::from_utf8_lossy(content);
-        for (what, secret) in &secrets {
-            assert!(!content.contains(secret.as_str()), "{what} is in {artefact}");
-        }
     }
 }

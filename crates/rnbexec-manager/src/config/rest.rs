@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rnbexec::redact::Pattern;
+
 use super::read::Section;
 use super::value;
 use crate::case::Retry;
 use crate::comment::{DEFAULT_LIMIT, Template};
 use crate::error::Class;
 use crate::policy::{LONGEST_LABEL, LabelPolicy, Policy, SeverityPolicy, StatusPolicy};
-use crate::redact::{RedactSettings, Redactor};
+use crate::redact::RedactSettings;
 use crate::severity::Severity;
 use crate::verdict::JudgeRules;
 
@@ -176,11 +178,7 @@ fn retry(section: &Section<'_>, attempts: u32, first_wait: u64, longest_wait: u6
 
 pub(super) fn redact(section: &Section<'_>) -> Redact {
     let patterns = section.list("patterns", "write regular expressions, each in quotes", |text| {
-        let settings = RedactSettings { patterns: vec![text.to_owned()], well_known: false };
-        match Redactor::new([""; 0], &settings) {
-            Ok(_) => Ok(text.to_owned()),
-            Err(error) => Err(value::on_one_line(&error)),
-        }
+        Pattern::parse(text).map(|_| text.to_owned()).map_err(|error| value::on_one_line(&error))
     });
     let variables = section.list("variables", "write names of environment variables", value::variable);
     Redact {
@@ -191,7 +189,7 @@ pub(super) fn redact(section: &Section<'_>) -> Redact {
 }
 
 impl Redact {
-    /// For a [`Redactor`].
+    /// For a [`Redactor`](rnbexec::redact::Redactor).
     pub fn settings(&self) -> RedactSettings {
         RedactSettings { patterns: self.patterns.clone(), well_known: self.well_known }
     }

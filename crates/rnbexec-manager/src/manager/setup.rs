@@ -32,7 +32,6 @@ use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerError};
 use crate::place::{self, Places, Target};
 use crate::publish::Publisher;
-use crate::redact::Redactor;
 use crate::route::Router;
 use crate::source::IncidentSource;
 use crate::source::folder::FolderSource;
@@ -297,11 +296,10 @@ impl Setup {
         let recorded = matches!(source, SourceChoice::Recorded(..));
         let (source, incidents) = sources(&config, &azure, source, &services.clock).await?;
         let (publisher, places) = publishing(&config, &azure, &services).await?;
-        let settings = config.redact.settings();
-        Redactor::new(Vec::<String>::new(), &settings).map_err(setting("redact.patterns"))?;
+        let patterns = config.redact.settings().patterns().map_err(setting("redact.patterns"))?;
         let named = config.redact.variables.iter().filter_map(|name| variables.get(name)).cloned();
         let redaction = Arc::new(Redaction {
-            settings,
+            patterns,
             given: named.filter(|value| !value.is_empty()).collect(),
             known: azure.known.clone(),
             made: std::sync::Mutex::default(),

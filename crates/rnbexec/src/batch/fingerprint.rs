@@ -27,6 +27,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         output: _,
         parameters,
         secrets,
+        redactor,
         unknown_parameters: _,
         kernel: KernelRequest { name, language, environment, cwd, variables, containment },
         mode,
@@ -54,7 +55,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
     let variables = variables.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_str().into()]);
     let mut values: Vec<(&String, &Json)> = parameters.iter().collect();
     values.sort_by_key(|(name, _)| *name);
-    let members: [(&str, Json); 14] = [
+    let members: [(&str, Json); 15] = [
         ("version", VERSION.into()),
         ("notebook", notebook.into()),
         (
@@ -62,6 +63,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
             Json::Object(values.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect()),
         ),
         ("secrets", Json::Array(secrets.names().map(Json::from).collect())),
+        ("masks", Json::Array(redactor.patterns().map(Json::from).collect())),
         ("kernel", text(name)),
         ("language", text(language)),
         ("environment", environment.into()),
@@ -112,6 +114,7 @@ mod tests {
     use rnbexec_notebook::parameters::Secret;
 
     use super::*;
+    use crate::redact::{Pattern, Redactor};
     use crate::store::Location;
 
     fn request() -> RunRequest {
@@ -127,11 +130,12 @@ mod tests {
     #[test]
     fn what_decides_the_result_changes_the_fingerprint() {
         let same = fingerprint(|_| {});
-        let changes: [fn(&mut RunRequest); 12] = [
+        let changes: [fn(&mut RunRequest); 13] = [
             |request| request.parameters.insert("a", 2),
             |request| request.parameters.insert("a", "1"),
             |request| request.parameters.insert("c", Json::Null),
             |request| request.secrets.insert("s", Secret::new("v")),
+            |request| request.redactor = Redactor::new([""; 0], Pattern::well_known().collect()),
             |request| request.kernel.name = Some("other".to_owned()),
             |request| request.kernel.language = Some("R".to_owned()),
             |request| request.kernel.environment = EnvironmentRequest::Named("auto".to_owned()),

@@ -225,3 +225,16 @@ fn binary_widget_state_is_kept_as_base64_by_its_path() {
         "{widgets}"
     );
 }
+
+#[test]
+fn what_threads_print_while_no_cell_runs_goes_to_the_cell_before_and_nothing_else_does() {
+    let mut fixture = Fixture::new(1);
+    fixture.recorder.begin_silent("secrets");
+    fixture.stream("secrets", "stdout", "from a thread");
+    fixture.send("secrets", "error", r#"{"ename":"E","evalue":"","traceback":[]}"#);
+    fixture.send("secrets", "execute_input", r#"{"code":"token = 1","execution_count":7}"#);
+    assert_eq!(fixture.outputs(0), r#"[{"output_type":"stream","name":"stdout","text":"from a thread"}]"#);
+    let mut first = Recorder::default();
+    first.begin_silent("secrets");
+    assert!(first.silent.is_empty(), "before the first cell there is none to give it to");
+}

@@ -11,6 +11,7 @@ use super::{Run, note};
 use crate::cancel::CancelLevel;
 use crate::outcome::{CellError, Outcome, TimeLimit};
 use crate::record::{Recorder, Shown};
+use crate::redact::Growth;
 use crate::request::{CellSelection, OnError};
 use crate::{RunEvent, RunRequest};
 
@@ -139,15 +140,13 @@ impl Run<'_> {
                 }
                 () = at(autosave_at) => {
                     let begun = Instant::now();
-                    self.saver.update_cell(&mut self.notebook, index);
+                    self.saver.update_running_cell(&mut self.notebook, index);
                     self.saver.request();
                     self.warn_of_failed_save();
                     // Serializing a huge half-done cell must not eat the run either.
                     autosave_at = self.autosave().and_then(|every| after(every.max(begun.elapsed() * 9)));
                 }
-                Some(line) = self.kernel_output.recv() => {
-                    (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
-                }
+                Some(line) = self.kernel_output.recv() => self.tell_kernel_line(line),
                 // Last: a flood of messages must not starve the limits above.
                 event = execution.next() => match event {
                     KernelEvent::Iopub(message) => self.record(message, &mut execution),
@@ -202,7 +201,7 @@ impl Run<'_> {
 
     /// The kernel died; what it wrote last may hold a secret.
     pub(super) fn kernel_died(&self, cell: Option<usize>, mut death: KernelDeath) -> Outcome {
-        death.stderr_tail = self.redactor.text(&death.stderr_tail).into_owned();
+        death.stderr_tail = self.redactor.plain(&death.stderr_tail).into_owned();
         Outcome::KernelDied { cell, death }
     }
 
@@ -215,9 +214,9 @@ impl Run<'_> {
         CellEnd::Stopped(Outcome::CellFailed(CellError {
             cell: index,
             execution_count,
-            ename: self.redactor.text(&reply.ename).into_owned(),
-            evalue: self.redactor.text(&reply.evalue).into_owned(),
-            traceback: reply.traceback.iter().map(|line| self.redactor.text(line).into_owned()).collect(),
+            ename: self.redactor.plain(&reply.ename).into_owned(),
+            evalue: self.redactor.plain(&reply.evalue).into_owned(),
+            traceback: self.redactor.lines_of(reply.traceback),
         }))
     }
 
@@ -243,12 +242,12 @@ impl Run<'_> {
                     on_event(RunEvent::Stream { index, name, text: &text });
                 }
             }
-            Shown::Display { text } => on_event(RunEvent::Display { index, text: &redactor.text(text) }),
+            Shown::Display { text } => on_event(RunEvent::Display { index, text: &redactor.plain(text) }),
             Shown::Error { ename, evalue } => {
                 on_event(RunEvent::Error {
                     index,
-                    ename: &redactor.text(ename),
-                    evalue: &redactor.text(evalue),
+                    ename: &redactor.plain(ename),
+                    evalue: &redactor.plain(evalue),
                 });
             }
         };
@@ -257,7 +256,7 @@ impl Run<'_> {
             if let Some(cell) = self.notebook.cells_mut().get_mut(index)
                 && cell.recording().is_some_and(|recording| recording.pending() >= SETTLED_FROM)
             {
-                self.redactor.settle_outputs(cell);
+                self.redactor.settle_outputs(cell, Growth::Growing);
             }
         }
         self.touched.extend(applied.touched);

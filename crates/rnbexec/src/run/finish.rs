@@ -13,11 +13,10 @@ use super::time::{Stamp, after, at};
 use super::{Run, earlier_output_exists, fresh_id, note, pause_before, writes_once};
 use crate::cancel::{Cancel, CancelLevel};
 use crate::outcome::{CellError, TimeLimit};
-use crate::redact::Redactor;
 use crate::request::OnError;
 use crate::save::Saver;
 use crate::store::{Action, Durability, StoreError, StoreErrorKind};
-use crate::{Outcome, RunError, RunEvent, RunReport, RunRequest, Services};
+use crate::{Outcome, RunError, RunReport, RunRequest, Services};
 
 /// How long storage may still take for the notebook once the run is told to stop at once.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
@@ -29,7 +28,8 @@ pub(super) async fn prepared_only(
     mut notebook: Notebook,
     warnings: Vec<String>,
 ) -> Result<RunReport, RunError> {
-    let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
+    let redactor = request.redactor.and(&request.secrets);
+    let mut saver = Saver::start(services, request.output.clone(), redactor);
     note::succeeded(&mut notebook, request.fingerprint.as_deref(), &Outcome::Prepared);
     saver.replace(&mut notebook);
     saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
@@ -64,7 +64,8 @@ pub(super) async fn hand_over(
     let mut report = result?;
     let kept = matches!(report.outcome, Outcome::StartFailed { kept_earlier_output: true, .. });
     if writes_once(request, services) && !kept {
-        let mut saver = Saver::start(services, request.output.clone(), Redactor::new(&request.secrets));
+        let redactor = request.redactor.and(&request.secrets);
+        let mut saver = Saver::start(services, request.output.clone(), redactor);
         saver.replace(&mut report.notebook);
         saver.finish().await.map_err(|source| RunError::Save { source, rescued: None })?;
         report.saved = true;
@@ -204,9 +205,7 @@ impl Run<'_> {
 
     /// Writes how the run ended into the notebook and hands it to the saver.
     fn complete(&mut self, outcome: &Outcome) -> Duration {
-        while let Ok(line) = self.kernel_output.try_recv() {
-            (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.text(&line) });
-        }
+        self.tell_last_kernel_lines();
         let now = Stamp::now(self.services);
         let duration = now.since(self.started);
         let exception = !matches!(outcome, Outcome::Completed);
@@ -225,7 +224,7 @@ impl Run<'_> {
             | Outcome::Interrupted { .. } => {
                 let metadata = self.notebook.metadata_mut();
                 note::set(metadata, note::OUTCOME, outcome.name());
-                note::set(metadata, note::REASON, &self.redactor.text(&outcome.reason()));
+                note::set(metadata, note::REASON, &self.redactor.plain(&outcome.reason()));
             }
             Outcome::Completed | Outcome::Prepared | Outcome::ExitedEarly { .. } => {
                 note::succeeded(&mut self.notebook, self.request.fingerprint.as_deref(), outcome);
@@ -308,6 +307,7 @@ impl Run<'_> {
         let mut request = ExecuteRequest::new(code.expose());
         request.store_history = false;
         let mut execution = kernel.execute(request);
+        self.recorder.begin_silent(execution.msg_id());
         let timed_out = |limit, after: Option<Duration>| {
             Some(Outcome::TimedOut { cell: None, limit, after: after.unwrap_or_default(), killed: false })
         };
@@ -321,7 +321,7 @@ impl Run<'_> {
                 () = at(cell_deadline) => return timed_out(TimeLimit::Cell, limits.cell),
                 () = self.cancel.reached(CancelLevel::Interrupt) => return Some(Outcome::Interrupted { cell: None }),
                 event = execution.next() => match event {
-                    // Late outputs of cells before; what the secrets' own request brings belongs to no cell.
+                    // What cells before, and their threads, still print; all else that the request brings belongs to no cell.
                     KernelEvent::Iopub(message) => self.record(message, &mut execution),
                     KernelEvent::Reply(reply) => {
                         let content = Json::parse(&reply.content).unwrap_or(Json::Null);

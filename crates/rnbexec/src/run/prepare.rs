@@ -8,6 +8,7 @@ use rnbexec_notebook::translate::{self, SecretCode, Translator};
 use rnbexec_notebook::{Cell, CellType, Json, Notebook, inspect, papermill};
 
 use super::{Warnings, fresh_id, note};
+use crate::redact::Redactor;
 use crate::request::{EnvironmentRequest, Input, UnknownParameters};
 use crate::{RunError, RunEvent, RunRequest, Services};
 
@@ -73,6 +74,11 @@ pub(super) fn plan(
         .or_else(|| notebook.language().map(str::to_owned))
         .or_else(|| any_environment.then(|| "python".to_owned()));
 
+    for name in Redactor::too_short(&request.secrets) {
+        warnings.warn(format!(
+            "the secret '{name}' is shorter than four characters: outputs that show it are not masked"
+        ));
+    }
     check_names(request, &notebook, kernel.as_deref(), language.as_deref(), warnings)?;
     let mut secrets = None;
     if !request.parameters.is_empty() || !request.secrets.is_empty() {

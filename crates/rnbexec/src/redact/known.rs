@@ -1,0 +1,206 @@
+//! Secrets that are known, in the forms in which they turn up.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use rnbexec_notebook::Json;
+
+/// The shortest secret, in characters, that is searched for.
+pub(super) const SHORTEST: usize = 4;
+
+/// The shortest line of a secret of several that is searched for by itself, in bytes: a key's, not its braces.
+const SHORTEST_LINE: usize = 16;
+
+/// The shortest piece of base64 that is searched for, in characters: shorter ones turn up by chance.
+const SHORTEST_BASE64: usize = 8;
+
+/// Secrets that are searched for all at once.
+#[derive(Default)]
+pub(super) struct Known {
+    values: Vec<String>,
+    /// In the order of their first bytes.
+    needles: Vec<String>,
+    search: Option<AhoCorasick>,
+    longest: usize,
+    /// Whether a needle begins with two bytes, by the bytes: most of a text is passed over by looking here.
+    beginnings: Vec<bool>,
+}
+
+impl Known {
+    /// For these values. Short ones are left out.
+    pub(super) fn new(mut values: Vec<String>) -> Self {
+        values.retain(|value| value.chars().count() >= SHORTEST);
+        if values.is_empty() {
+            return Self::default();
+        }
+        let mut needles: Vec<String> =
+            values.iter().flat_map(|value| with_parts(value)).flat_map(|value| guises(&value)).collect();
+        needles.sort_unstable();
+        needles.dedup();
+        let mut search = AhoCorasick::builder();
+        // Every place is wanted, so that a secret which contains another is masked whole.
+        search.match_kind(MatchKind::Standard).kind(Some(AhoCorasickKind::ContiguousNFA));
+        let search = search.build(&needles).expect("secrets are shorter than two thousand million bytes");
+        let longest = needles.iter().map(String::len).max().unwrap_or(0);
+        let mut beginnings = vec![false; 1 << 16];
+        for needle in &needles {
+            beginnings[pair(needle.as_bytes())] = true;
+        }
+        Self { values, needles, search: Some(search), longest, beginnings }
+    }
+
+    /// The values that are searched for.
+    pub(super) fn values(&self) -> &[String] {
+        &self.values
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.search.is_none()
+    }
+
+    /// Where secrets stand in a text.
+    pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let found = self.search.iter().flat_map(|search| search.find_overlapping_iter(text));
+        let mut places: Vec<Range<usize>> = Vec::new();
+        for found in found {
+            // In the order of their ends: the last ones may lie within this one.
+            let mut place = found.range();
+            while let Some(last) = places.pop_if(|last| place.start < last.end) {
+                place.start = place.start.min(last.start);
+            }
+            places.push(place);
+        }
+        places
+    }
+
+    /// Where the end of a text begins that is the beginning of a secret.
+    pub(super) fn undecided(&self, text: &str) -> usize {
+        let near = text.len().saturating_sub(self.longest.saturating_sub(1));
+        let begins_here = |start: usize| {
+            let end = &text[start..];
+            if end.len() > 1 && !self.beginnings[pair(end.as_bytes())] {
+                return false;
+            }
+            let first = self.needles.partition_point(|needle| needle.as_str() <= end);
+            // Those that begin with it come right behind it.
+            self.needles.get(first).is_some_and(|needle| needle.starts_with(end))
+        };
+        (near..text.len()).find(|&at| text.is_char_boundary(at) && begins_here(at)).unwrap_or(text.len())
+    }
+}
+
+/// The first two bytes as a number.
+fn pair(bytes: &[u8]) -> usize {
+    let byte = |at: usize| bytes.get(at).map_or(0, |&byte| usize::from(byte));
+    (byte(0) << 8) | byte(1)
+}
+
+/// The texts of a secret that is no text: what would be shown of it.
+pub(super) fn texts_in(value: &Json) -> Vec<String> {
+    match value {
+        Json::Array(items) => items.iter().flat_map(texts_in).collect(),
+        Json::Object(members) => members.values().flat_map(texts_in).collect(),
+        Json::Number(_) => vec![value.to_compact()],
+        Json::Null | Json::Bool(_) => Vec::new(),
+        Json::String(_) | Json::IllFormed(_) => value.text().map(String::from).into_iter().collect(),
+    }
+}
+
+/// A value, the same without blanks around it, and the lines of a long one.
+fn with_parts(value: &str) -> Vec<String> {
+    let trimmed = value.trim();
+    let lines = trimmed.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+    let parts =
+        [trimmed].into_iter().chain(lines).filter(|part| part.chars().count() >= SHORTEST && *part != value);
+    [value].into_iter().chain(parts).map(str::to_owned).collect()
+}
+
+/// The forms in which a value turns up in outputs.
+fn guises(value: &str) -> Vec<String> {
+    let json = Json::from(value).to_compact();
+    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+    let escaped = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut guises = vec![
+        value.to_owned(),
+        ascii(&json),
+        json,
+        // Python writes single quotes around a text unless it holds one and no double quote.
+        escaped.replace('\'', "\\'"),
+        bytes(&escaped.replace('\'', "\\'")),
+        bytes(&escaped),
+        escaped,
+        html.replace('"', "&quot;").replace('\'', "&#x27;"),
+        html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html.replace('"', "&#34;").replace('\'', "&#39;"),
+        html,
+        hexadecimal(value, false),
+        hexadecimal(value, true),
+    ];
+    guises.extend(percent_encoded(value));
+    guises.extend(base64_within(value.as_bytes()));
+    guises
+}
+
+/// JSON with everything beyond ASCII as `\uXXXX`, as Python's `json.dumps` writes it.
+fn ascii(json: &str) -> String {
+    let unit = |unit: &u16| format!("\\u{unit:04x}");
+    let character = |c: char| match c {
+        c if c.is_ascii() => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(unit).collect(),
+    };
+    json.chars().map(character).collect()
+}
+
+/// With everything beyond ASCII as `\xXX`, as Python shows bytes.
+fn bytes(escaped: &str) -> String {
+    let byte =
+        |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("\\x{byte:02x}") };
+    escaped.bytes().map(byte).collect()
+}
+
+fn hexadecimal(value: &str, capitals: bool) -> String {
+    let digits = |byte: u8| if capitals { format!("{byte:02X}") } else { format!("{byte:02x}") };
+    value.bytes().map(digits).collect()
+}
+
+/// As parts of URLs have it: with everything encoded, with slashes left alone (Python's `urllib.parse.quote`) or JavaScript's
+/// marks, with a blank as `+` (forms), in capitals or not (.NET).
+fn percent_encoded(value: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for (safe, small) in [("", false), ("/", false), ("", true), ("/", true), ("!'()*", false)] {
+        let byte = |byte: u8| match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
+            byte if safe.as_bytes().contains(&byte) => char::from(byte).to_string(),
+            byte if small => format!("%{byte:02x}"),
+            byte => format!("%{byte:02X}"),
+        };
+        let encoded: String = value.bytes().map(byte).collect();
+        forms.push(encoded.replace("%20", "+"));
+        forms.push(encoded);
+    }
+    forms
+}
+
+/// The characters of base64 that the value alone decides, at each of the three places it can have in a longer text
+/// (`user:password` in a header, say), in the alphabets of MIME and of URLs.
+fn base64_within(value: &[u8]) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let mut found = Vec::new();
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(value);
+        // Characters that neighbours share are left out: the first `before + 1` of them, and a last partial group.
+        let first = if before == 0 { 0 } else { before + 1 };
+        let whole = bytes.len() * 8 / 6;
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let text = engine.encode(&bytes);
+            if let Some(part) = text.get(first..whole).filter(|part| part.len() >= SHORTEST_BASE64) {
+                found.push(part.to_owned());
+            }
+        }
+    }
+    found
+}

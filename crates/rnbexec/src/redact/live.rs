@@ -1,0 +1,69 @@
+//! What is still being written: a stream told message by message, the outputs of a cell that runs.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rnbexec_notebook::Cell;
+
+use super::Redactor;
+
+/// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
+/// message of the stream, or the end of the cell, decides.
+#[derive(Debug, Default)]
+pub(crate) struct LiveStreams(BTreeMap<(usize, String), String>);
+
+impl LiveStreams {
+    /// What can be told of a stream now that `text` has come.
+    pub(crate) fn next<'a>(
+        &mut self,
+        redactor: &Redactor,
+        cell: usize,
+        name: &str,
+        text: &'a str,
+    ) -> Cow<'a, str> {
+        if redactor.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let kept = self.0.entry((cell, name.to_owned())).or_default();
+        kept.push_str(text);
+        let rest = kept.split_off(redactor.undecided(kept));
+        Cow::Owned(redactor.plain(&std::mem::replace(kept, rest)).into_owned())
+    }
+
+    /// What was kept back to the end: `(cell, stream, text)`.
+    pub(crate) fn finish(&mut self, redactor: &Redactor) -> Vec<(usize, String, String)> {
+        let kept = std::mem::take(&mut self.0).into_iter().filter(|(_, text)| !text.is_empty());
+        kept.map(|((cell, name), text)| (cell, name, redactor.plain(&text).into_owned())).collect()
+    }
+}
+
+/// Whether a cell's outputs still grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Its stream may be in the middle of a secret.
+    Growing,
+    /// What is there is all of it.
+    Ended,
+}
+
+impl Redactor {
+    /// Takes every secret out of a cell's outputs, and has those written that are whole. Of one that grows, what may be the
+    /// beginning of a secret is not.
+    pub(crate) fn settle_outputs(&self, cell: &mut Cell, growth: Growth) {
+        if cell.recording().is_none() {
+            return self.outputs(cell);
+        }
+        let undecided = |text: &str| match growth {
+            Growth::Growing => self.undecided(text),
+            Growth::Ended => text.len(),
+        };
+        cell.record().settle(&undecided, &mut |value| self.redact(value));
+        // Only now is all of a stream here that other outputs stand between.
+        if growth == Growth::Ended && !self.is_empty() && cell.recording().is_some_and(|all| all.len() > 2) {
+            let mut copy = cell.clone();
+            if self.mask_streams(&mut copy) {
+                *cell = copy;
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A text as its reader sees it: without escape sequences, or without tags.
+
+use std::ops::Range;
+
+/// What is left of a text, and where it stands in it.
+#[derive(Debug)]
+pub(super) struct View {
+    text: String,
+    /// Where each run of the text begins: here, and in the original.
+    runs: Vec<(usize, usize)>,
+}
+
+impl View {
+    /// Without the escape sequences of terminals: colours, titles, cursor movements. `None` if there are none.
+    pub(super) fn without_escapes(text: &str) -> Option<Self> {
+        Self::without(text, false)
+    }
+
+    /// Without HTML tags and escape sequences. `None` if there are no tags.
+    pub(super) fn without_tags(text: &str) -> Option<Self> {
+        text.contains('<').then(|| Self::without(text, true)).flatten()
+    }
+
+    fn without(text: &str, tags: bool) -> Option<Self> {
+        let begins = |c: char| c == '\u{1b}' || c == '\u{9b}' || (tags && c == '<');
+        let first = text.find(begins)?;
+        let mut view = Self { text: String::with_capacity(text.len()), runs: vec![(0, 0)] };
+        view.text.push_str(&text[..first]);
+        let (mut at, mut ends) = (first, Ends::default());
+        while let Some(c) = text[at..].chars().next() {
+            let length = ends.hidden(&text[at..]).unwrap_or(0);
+            let shown = at + length;
+            let from = if length == 0 { shown + c.len_utf8() } else { shown };
+            let next = text[from..].find(begins).map_or(text.len(), |next| from + next);
+            if length > 0 {
+                view.runs.push((view.text.len(), shown));
+            }
+            view.text.push_str(&text[shown..next]);
+            at = next;
+        }
+        (view.runs.len() > 1).then_some(view)
+    }
+
+    /// What is seen.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where in the original a place of a view stands; without a view it is the original's own.
+    pub(super) fn behind(view: Option<&Self>, place: Range<usize>) -> Range<usize> {
+        match view {
+            Some(view) if !place.is_empty() => view.stands_at(place.start)..view.stands_at(place.end - 1) + 1,
+            _ => place,
+        }
+    }
+
+    /// Where in the original that stands which is seen at `seen`.
+    pub(super) fn stands_at(&self, seen: usize) -> usize {
+        let run = self.runs.partition_point(|(begins, _)| *begins <= seen) - 1;
+        let (begins, stands) = self.runs[run];
+        stands + (seen - begins)
+    }
+
+    /// What is not seen of the original.
+    pub(super) fn hidden(&self, original: &str) -> String {
+        let ends = self.runs.iter().skip(1).map(|(seen, _)| *seen).chain([self.text.len()]);
+        let mut hidden = String::new();
+        let mut last = 0;
+        for ((seen, stands), end) in self.runs.iter().zip(ends) {
+            hidden.push_str(original.get(last..*stands).unwrap_or_default());
+            last = stands + (end - seen);
+        }
+        hidden
+    }
+}
+
+/// What is known not to come any more, so that looking for ends takes linear time in all.
+#[derive(Default)]
+struct Ends {
+    no_tag_ends: bool,
+    no_string_ends: bool,
+}
+
+impl Ends {
+    /// How much of the beginning of a text is not seen.
+    fn hidden(&mut self, text: &str) -> Option<usize> {
+        let mut characters = text.chars();
+        match (characters.next()?, characters.next()) {
+            ('<', Some(c)) if c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?') => self.tag(text),
+            ('\u{9b}', _) | ('\u{1b}', Some('[')) => Some(2 + sequence(&text[2..])),
+            ('\u{1b}', Some(']' | 'P' | 'X' | '^' | '_')) => Some(self.string(text).unwrap_or(2)),
+            ('\u{1b}', Some(' '..='~')) => Some(2),
+            ('\u{1b}', _) => Some(1),
+            _ => None,
+        }
+    }
+
+    fn tag(&mut self, text: &str) -> Option<usize> {
+        if self.no_tag_ends {
+            return None;
+        }
+        let end = text.find('>').map(|at| at + 1);
+        self.no_tag_ends = end.is_none();
+        end
+    }
+
+    /// A title, a link: up to BEL or `ESC \`.
+    fn string(&mut self, text: &str) -> Option<usize> {
+        if self.no_string_ends {
+            return None;
+        }
+        let end = text[2..].find(['\u{7}', '\u{1b}', '\u{9c}']).map(|at| 2 + at);
+        self.no_string_ends = end.is_none();
+        let end = end?;
+        let mark = if text[end..].starts_with("\u{1b}\\") {
+            2
+        } else {
+            text[end..].chars().next().map_or(0, char::len_utf8)
+        };
+        // Another sequence begins here: this one has no end.
+        if text[end..].starts_with('\u{1b}') && mark == 1 { Some(2) } else { Some(end + mark) }
+    }
+}
+
+/// The parameters of a control sequence and its last character.
+fn sequence(text: &str) -> usize {
+    let end = text.find(|c| !matches!(c, ' '..='?')).unwrap_or(text.len());
+    end + usize::from(text[end..].starts_with(|c| matches!(c, '@'..='~')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_left_out_and_places_are_found_again() {
+        let text = "a\u{1b}[31mb\u{1b}]0;title\u{7}c<b class='x'>d</b> < e";
+        let view = View::without_tags(text).unwrap();
+        assert_eq!(view.text(), "abcd < e");
+        assert_eq!(&text[View::behind(Some(&view), 1..4)], "b\u{1b}]0;title\u{7}c<b class='x'>d");
+        assert_eq!(view.hidden(text), "\u{1b}[31m\u{1b}]0;title\u{7}<b class='x'></b>");
+        assert_eq!(View::without_escapes(text).unwrap().text(), "abc<b class='x'>d</b> < e");
+        assert!(View::without_escapes("plain <b>").is_none() && View::without_tags("1 < 2").is_none());
+    }
+
+    #[test]
+    fn what_has_no_end_is_seen_and_takes_no_time() {
+        let many = "<a\u{1b}]0".repeat(200_000);
+        let begun = std::time::Instant::now();
+        assert_eq!(View::without_tags(&many).unwrap().text(), "<a0".repeat(200_000));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    }
+}
