@@ -155,6 +155,10 @@ const INVARIANTS: &[(&str, &str)] = &[
         "[...document.images].every(i => !i.src || i.src.startsWith('data:image/'))",
     ),
     (
+        "no image fills the memory",
+        "[...document.images].every(i => i.naturalWidth * i.naturalHeight <= 100000000 && !/R0lGODlh\\/|AA6mAAAOpg/.test(i.src))",
+    ),
+    (
         "nothing embeds, submits, redirects or rebases",
         "!document.querySelector('form, input:not([name=theme], #show-code), object, embed, base, link, video, audio, meta[http-equiv=refresh i]')",
     ),

@@ -1,5 +1,7 @@
 //! What an attacker may put into a notebook's outputs. Everything that fires says so to a canary on the network.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// JavaScript that fires in every way at once.
@@ -158,6 +160,56 @@ pub(crate) fn scripts(canary: &str) -> Vec<String> {
         .collect()
 }
 
+/// Images of more pixels than there is memory, and what is nested deeper than a stack.
+fn too_much() -> Vec<Value> {
+    let display = |data: Value| json!({"output_type": "display_data", "metadata": {}, "data": data});
+    let png = [
+        &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..],
+        &60_000_u32.to_be_bytes(),
+        &60_000_u32.to_be_bytes(),
+        &[1, 0, 0, 0, 0],
+    ]
+    .concat();
+    let gif = [&b"GIF89a"[..], &[255; 4], b"\0\0\0;"].concat();
+    let [png, gif] = [png, gif].map(|image| STANDARD.encode(image));
+    let deep = 3000;
+    let nested = (0..500).fold(json!("x"), |inner, _| json!([{"k": inner}]));
+    let item = |depth: usize| format!("{}- x\n", "  ".repeat(depth));
+    let texts = [
+        "<div>".repeat(deep),
+        "<b><i>".repeat(deep),
+        format!("{}x{}", "<table><tr><td>".repeat(deep), "</td></tr></table>".repeat(deep)),
+        "<svg><g>".repeat(deep),
+        format!("{} x", ">".repeat(deep)),
+        (0..300).map(item).collect(),
+        format!("{}x{}", "[".repeat(deep), "](y)".repeat(deep)),
+        format!("{}x{}", "*_".repeat(deep), "_*".repeat(deep)),
+        "`".repeat(deep),
+        "\u{1b}[1m\u{1b}[38;5;1m".repeat(deep) + "x",
+        r"$\href{javascript:alert(1)}{x} \input{/etc/passwd} \def\a{\a\a}\a \html{<script>1</script>} \unicode{x202e}$".to_owned(),
+    ];
+    let mut outputs = vec![
+        display(json!({"image/png": png, "text/plain": "an image"})),
+        display(json!({"image/gif": gif, "text/plain": "an image"})),
+        display(
+            json!({"text/html": format!("<img src='data:image/png;base64,{png}'><img src='data:image/gif;base64,{gif}'>")}),
+        ),
+        display(json!({"application/json": nested})),
+    ];
+    let mut cells = Vec::new();
+    for text in &texts {
+        cells.push(json!({"cell_type": "markdown", "metadata": {}, "source": text}));
+        outputs.push(display(json!({"text/html": text})));
+        outputs.push(display(json!({"text/markdown": text})));
+        outputs.push(display(json!({"text/latex": text})));
+        outputs.push(json!({"output_type": "stream", "name": "stdout", "text": text}));
+    }
+    cells.push(
+        json!({"cell_type": "code", "metadata": {}, "source": "", "execution_count": 1, "outputs": outputs}),
+    );
+    cells
+}
+
 /// A notebook that holds all of it everywhere.
 pub(crate) fn notebook(canary: &str) -> Value {
     let html = html(canary);
@@ -191,6 +243,7 @@ pub(crate) fn notebook(canary: &str) -> Value {
             display(json!({"application/vnd.jupyter.widget-view+json": {"model_id": "w"}})),
         ]));
     }
+    cells.extend(too_much());
     let text = html.concat();
     cells.push(code(vec![display(json!({"application/vnd.rnbexec.verdict+json": {
         "severity": text, "confidence": text, "title": text, "summary": text, "classification": text,

@@ -292,14 +292,14 @@ fn attribute<'u>(
     }
 }
 
-/// An image that comes with the document.
+/// An image that comes with the document, of a size that can be shown.
 pub(super) fn is_image(url: &str) -> bool {
     let url = url.trim_start();
     ["png", "jpeg", "jpg", "gif", "webp", "svg+xml"].iter().any(|kind| {
         url.strip_prefix("data:image/")
             .and_then(|rest| rest.strip_prefix(kind))
             .is_some_and(|rest| rest.starts_with([';', ',']))
-    })
+    }) && !super::image::is_too_large_in(url)
 }
 
 /// A link to the web or to a mailbox.

@@ -4,6 +4,9 @@
 const KINDS: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"];
 const SVG: &str = "image/svg+xml";
 
+/// The most pixels that an image may have: a small file can say that it is larger than the reader's memory.
+const MOST_PIXELS: usize = 100_000_000;
+
 /// A data URI of an image; `None` when it is none that can be shown.
 pub(super) fn data_uri(kind: &str, data: &str) -> Option<String> {
     if kind == SVG {
@@ -21,7 +24,33 @@ pub(super) fn data_uri(kind: &str, data: &str) -> Option<String> {
         }
         uri.push_str(line);
     }
-    (uri.len() > length).then_some(uri)
+    (uri.len() > length && !is_too_large(&uri[length..])).then_some(uri)
+}
+
+/// Whether an image in base64 says that it has too many pixels. What has no size that can be read takes no memory either.
+fn is_too_large(encoded: &str) -> bool {
+    use base64::Engine as _;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let image = GeneralPurpose::new(&base64::alphabet::STANDARD, lenient).decode(encoded).unwrap_or_default();
+    has_too_many_pixels(&image)
+}
+
+fn has_too_many_pixels(image: &[u8]) -> bool {
+    imagesize::blob_size(image).is_ok_and(|size| size.width.saturating_mul(size.height) > MOST_PIXELS)
+}
+
+/// Whether a data URI that somebody wrote holds such an image.
+pub(super) fn is_too_large_in(uri: &str) -> bool {
+    let Some((kind, data)) = uri.split_once(',') else { return false };
+    let data: Vec<u8> = percent_encoding::percent_decode_str(data).collect();
+    if !kind.to_ascii_lowercase().ends_with(";base64") {
+        return has_too_many_pixels(&data);
+    }
+    let data: String = String::from_utf8_lossy(&data).split_ascii_whitespace().collect();
+    is_too_large(&data)
 }
 
 /// SVG is text in a notebook; some kernels encode it all the same.
@@ -48,6 +77,23 @@ mod tests {
         assert_eq!(data_uri("image/png", "AA\nAA\n").unwrap(), "data:image/png;base64,AAAA");
         assert_eq!(data_uri("image/svg+xml", "<svg/>").unwrap(), "data:image/svg+xml;base64,PHN2Zy8+");
         assert_eq!(data_uri("image/svg+xml", "PHN2Zy8+").unwrap(), "data:image/svg+xml;base64,PHN2Zy8+");
+    }
+
+    #[test]
+    fn an_image_that_would_fill_the_memory_of_its_reader_is_refused() {
+        // A GIF's size is its seventh to tenth byte.
+        let gif = |size: [u8; 4]| [b"GIF89a", &size[..], b"\0\0\0;"].concat();
+        let encoded =
+            |image: Vec<u8>| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image);
+        assert!(data_uri("image/gif", &encoded(gif([255, 255, 255, 255]))).is_none());
+        assert!(data_uri("image/png", encoded(gif([255, 255, 255, 255])).trim_end_matches('=')).is_none());
+        assert!(data_uri("image/gif", &encoded(gif([0, 16, 0, 16]))).is_some());
+        assert!(is_too_large_in(&format!(
+            "data:image/gif;base64,{}",
+            encoded(gif([255; 4])).replace('/', "%2F")
+        )));
+        assert!(is_too_large_in("data:image/gif,GIF89a%FF%FF%FF%FF%00%00%00;"));
+        assert!(!is_too_large_in("data:image/gif,GIF89a%FF%00%FF%00%00%00%00;"));
     }
 
     #[test]
