@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use rnbexec_tests::{Book, Saved, Scratch, finish, rnbexec_path};
+use rnbexec_tests::{Book, Saved, Scratch, finish, hostile, rnbexec_path};
 use serde_json::{Value, json};
 
 fn scratch_with(book: &Book) -> Scratch {
@@ -94,6 +94,57 @@ fn hostile_output_reaches_no_terminal_unescaped() {
     let done = finish(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--log-output"]));
     done.expect_code(1);
     assert!(!done.stderr.contains("\u{1b}]") && !done.stderr.contains("\u{1b}[2J"), "{:?}", done.stderr);
+}
+
+#[test]
+fn nothing_that_a_notebook_or_a_kernel_says_steers_the_terminal() {
+    let scratch = Scratch::new();
+    let json = serde_json::to_string(hostile::TEXT).unwrap();
+    let mut book = Book::new()
+        .parameters(&format!("x = 1  # {0}\ny: {0} = 2  # {0}", hostile::TEXT.replace(['\r', '\u{1b}'], "")))
+        .code(&format!(
+            "import sys\nt = {json}\nprint(t)\nprint(t, file=sys.stderr)\nsys.stdout.write(t[:2])\nsys.stdout.flush()\nsys.stdout.write(t[2:])"
+        ))
+        .code(&format!("class C:\n    __repr__ = lambda self: t\nC()  # {}", hostile::TEXT))
+        .code("raise type(t.replace(chr(0), ''), (Exception,), {})(t)");
+    book = book.metadata(
+        json!({"kernelspec": {"display_name": hostile::TEXT, "language": "python", "name": "python3"}}),
+    );
+    scratch.write("in.ipynb", book.to_bytes());
+    let kernel = json!({"argv": ["true"], "display_name": hostile::TEXT, "language": hostile::TEXT});
+    let folder = scratch.home().join("jupyter-data/kernels/odd");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("kernel.json"), kernel.to_string()).unwrap();
+    let tags = ["--skip-tag", hostile::TEXT];
+    for (args, code) in [
+        (
+            &[
+                "run",
+                "in.ipynb",
+                "out.ipynb",
+                "--log-output",
+                "--log-level",
+                "DEBUG",
+                "--json",
+                "-p",
+                "z",
+                "1",
+            ][..],
+            1,
+        ),
+        (&["run", "in.ipynb", "out.ipynb", "--stdout-file", "-"], 1),
+        (&[&["run", "in.ipynb", "out.ipynb", "--prepare-only"], &tags[..]].concat(), 0),
+        (&["run", "in.ipynb", "--help-notebook"], 0),
+        (&["run", "in.ipynb", "out.ipynb", "-k", hostile::TEXT], 1),
+        (&["inspect", "in.ipynb"], 0),
+        (&["inspect", "in.ipynb", "--json"], 0),
+        (&["kernel", "list"], 0),
+        (&["kernel", "list", "--json"], 0),
+    ] {
+        let done = finish(&mut scratch.rnbexec_on_a_terminal(args));
+        done.expect_code(code);
+        hostile::expect_tame(&format!("{args:?}"), &done.stdout_text());
+    }
 }
 
 #[test]

@@ -135,16 +135,13 @@ fn write(text: &str) {
     }
 }
 
-/// Writes what was asked for to standard output. A reader that went away has had enough: that is no error.
+/// Writes what was asked for to standard output, made safe when a terminal shows it: a stranger's words are in it. A reader that went
+/// away has had enough: that is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
+    let text = if stdout.is_terminal() { &sanitise(text, Keep::NOTHING) } else { text };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
-}
-
-/// Text for standard output that holds a stranger's words: made safe when a terminal shows it, else as it is.
-pub(crate) fn for_stdout(text: String) -> String {
-    if io::stdout().is_terminal() { sanitise(&text, Keep::NOTHING) } else { text }
 }

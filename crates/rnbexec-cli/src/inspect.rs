@@ -132,7 +132,7 @@ fn tell(wanted: &Wanted, notebook: &Notebook) -> Result<u8, Failure> {
             let path = parameters::without_secrets(&wanted.notebook);
             let text = inspection.help_text(&format!("Usage: {}\n", front.usage()), &path);
             let code = if inspection.has_parameters_cell { exit::SUCCESS } else { exit::FAILURE };
-            (console::for_stdout(text), code)
+            (text, code)
         }
     };
     console::print(&text).map_err(|error| Failure::because("cannot write to standard output", &error))?;

@@ -76,9 +76,8 @@ pub(crate) fn deaf(error: &std::io::Error) -> Failure {
 }
 
 /// Writes what was asked for to standard output.
-pub(crate) fn print(text: String) -> Result<(), Failure> {
-    console::print(&console::for_stdout(text))
-        .map_err(|error| Failure::because("cannot write to standard output", &error))
+pub(crate) fn print(text: impl AsRef<str>) -> Result<(), Failure> {
+    console::print(text.as_ref()).map_err(|error| Failure::because("cannot write to standard output", &error))
 }
 
 /// Writes a document to standard output.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::world::{World, bundle, name};
+use rnbexec_tests::{finish, hostile};
 
 #[test]
 fn a_replay_writes_to_its_folder_and_nowhere_else() {
@@ -49,6 +50,75 @@ fn a_replay_writes_to_its_folder_and_nowhere_else() {
         .expect_stderr("the tables are not there");
     world.0.write_json("no-bundle.json", &json!({"alerts": {}}));
     world.manager(&["replay", "no-bundle.json"]).expect_code(1).expect_stderr("no incident bundle");
+    world.0.expect_nothing_left();
+}
+
+#[test]
+fn nothing_that_an_incident_says_steers_the_terminal_or_leaves_its_folder() {
+    let world = World::new(&[(1, hostile::TEXT, "Low", "High"), (2, hostile::TEXT, "Low", "High fail")]);
+    let mut odd = bundle(3, hostile::TEXT, "Low", "High");
+    odd["incident"]["properties"]["labels"] = json!([{"labelName": hostile::TEXT}]);
+    odd["incident"]["properties"]["owner"] = json!({"assignedTo": hostile::TEXT});
+    odd["incident"]["properties"]["severity"] = json!(hostile::TEXT);
+    world.0.write_json("incidents/3.json", &odd);
+    world.configure(&format!(
+        "[[route]]\nname = \"odd\"\nskip = true\nwhen.title = [{}]",
+        json!(["^no such"])[0]
+    ));
+    for (args, codes) in [
+        (&["plan", "-o", "plan.json"][..], &[0, 1][..]),
+        (&["once", "--log-level", "DEBUG"], &[1, 75]),
+        (&["status"], &[0]),
+        (&["status", "--json"], &[0]),
+        (&["show", "1"], &[0]),
+        (&["show", "2"], &[0]),
+        (&["show", hostile::TEXT], &[1, 2]),
+        (&["explain", "1"], &[0]),
+        (&["explain", "3", "--json"], &[0]),
+        (&["replay", "incidents/1.json", "-o", "looked-at"], &[0]),
+        (&["doctor"], &[0]),
+    ] {
+        let done = finish(&mut world.0.rnbexec_on_a_terminal(["manager"].iter().chain(args)));
+        let shown = done.stdout_text();
+        assert!(codes.contains(&done.code()), "{args:?}: {}: {shown}", done.code());
+        hostile::expect_tame(&format!("{args:?}"), &shown);
+    }
+    let names = [
+        "..",
+        "../../x",
+        "/etc/x",
+        "%2e%2e%2fx",
+        "a\0b",
+        "CON",
+        "x.",
+        "-x",
+        &"x".repeat(4096),
+        "e\u{301}/x",
+        "a\nb",
+    ];
+    for impossible in names {
+        let mut odd = bundle(4, "odd", "Low", "High");
+        odd["incident"]["name"] = json!(impossible);
+        let id = odd["incident"]["id"].as_str().expect("an id").replace(&name(4), impossible);
+        odd["incident"]["id"] = json!(id);
+        world.0.write_json("odd.json", &odd);
+        let done =
+            finish(&mut world.0.rnbexec_on_a_terminal(["manager", "replay", "odd.json", "-o", "apart/deep"]));
+        hostile::expect_tame(impossible, &done.stdout_text());
+        assert_ne!(done.code(), 101, "{}", done.stdout_text());
+        for outside in [
+            "x.ipynb",
+            "x.json",
+            "apart/x.ipynb",
+            "apart/x.json",
+            "apart/deep/..ipynb",
+            "apart/deep/incidents/..json",
+        ] {
+            assert!(!world.0.join(outside).exists(), "{impossible:?} leads to {outside}");
+        }
+        let apart = fs::read_dir(world.0.join("apart")).into_iter().flatten().flatten();
+        assert!(apart.map(|entry| entry.file_name()).all(|entry| entry == "deep"), "{impossible:?}");
+    }
     world.0.expect_nothing_left();
 }
 
