@@ -58,7 +58,8 @@ fn the_memory_of_a_large_frame_is_its_own() {
             panic!("a message, cut at {cut}");
         };
         assert_eq!(frames[0].len(), length);
-        if cut < length {
+        // What comes at once and whole, as it never does from a socket, stays where it is.
+        if (9..length).contains(&cut) {
             assert!(frames[0].is_unique(), "cut at {cut}");
         }
         assert_eq!(decoder.next().unwrap(), Some(message(&[b"next"])));
