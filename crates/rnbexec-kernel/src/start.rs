@@ -380,17 +380,16 @@ async fn converse(
     incoming: &mut mpsc::UnboundedReceiver<Received>,
     connected: &Cell<bool>,
 ) -> Result<(Links, Bytes), ZmqError> {
+    let mut connect = async |channel| (channel, connect(connection, channel, &mut watch).await);
+    let [shell, iopub, stdin, control] = Channel::ALL;
+    let (shell, iopub) = (connect(shell).await, connect(iopub).await);
+    let (stdin, control) = (connect(stdin).await, connect(control).await);
+    // All at once: on a busy machine each answer of the kernel takes its time.
+    let greet = |(channel, stream)| greet(channel, stream, session);
+    let (shell, iopub, stdin, control) =
+        tokio::try_join!(greet(shell), greet(iopub), greet(stdin), greet(control))?;
     let mut links = Links::default();
-    for channel in Channel::ALL {
-        let stream = connect(connection, channel, &mut watch).await;
-        let kind = if channel == Channel::Iopub { SocketType::Sub } else { SocketType::Dealer };
-        let (reader, mut writer) = zmq::handshake(stream, kind, &session.id).await?;
-        if channel == Channel::Iopub {
-            writer.subscribe("").await?;
-            // Kernels that welcome subscribers do so for a topic they have not heard before, which "" may no longer
-            // be. Topics are processed in order: a welcome to this one proves that "" is live.
-            writer.subscribe(&format!("rnbexec-{}", session.id)).await?;
-        }
+    for (channel, reader, writer) in [shell, iopub, stdin, control] {
         links.add(channel, reader, writer, received.clone());
     }
     connected.set(true);
@@ -417,6 +416,22 @@ async fn connect(connection: &Connection, channel: Channel, watch: &mut Director
             watch.changed().await;
         }
     }
+}
+
+async fn greet(
+    channel: Channel,
+    stream: zmq::Stream,
+    session: &Session,
+) -> Result<(Channel, zmq::Reader, zmq::Writer), ZmqError> {
+    let kind = if channel == Channel::Iopub { SocketType::Sub } else { SocketType::Dealer };
+    let (reader, mut writer) = zmq::handshake(stream, kind, &session.id).await?;
+    if channel == Channel::Iopub {
+        writer.subscribe("").await?;
+        // Kernels that welcome subscribers do so for a topic they have not heard before, which "" may no longer be.
+        // Topics are processed in order: a welcome to this one proves that "" is live.
+        writer.subscribe(&format!("rnbexec-{}", session.id)).await?;
+    }
+    Ok((channel, reader, writer))
 }
 
 async fn await_readiness(
