@@ -1,7 +1,8 @@
 //! What only Linux has: death with the parent, news of a directory, and the kernel's own word on memory.
 //! `portable.rs` is its counterpart for all other systems.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,9 @@ use tokio::io::unix::AsyncFd;
 
 /// How often processes that a kernel left are looked for: killing some may let others come to light.
 const LOOKS_FOR_MARKED: usize = 8;
+
+/// Room for the environment of most processes, in bytes.
+const ENVIRONMENT: usize = 32 << 10;
 
 /// Has the child killed when the thread that made it ends; to be called in the child. If that has happened before the
 /// child could ask, the child ends itself by this error.
@@ -27,15 +31,16 @@ pub(super) fn die_with_parent(parent: Pid) -> io::Result<()> {
 /// users cannot be looked at, and none of ours are there. A process that forks while we look is found by the next look.
 pub(super) fn kill_marked(name: &str, value: &str) {
     let mark = format!("{name}={value}");
+    let mut buffer = Vec::with_capacity(ENVIRONMENT);
     for _ in 0..LOOKS_FOR_MARKED {
-        let marked: Vec<Pid> = processes().filter(|&pid| is_marked(pid, &mark)).collect();
+        let marked: Vec<Pid> = processes().filter(|&pid| is_marked(pid, &mark, &mut buffer)).collect();
         if marked.is_empty() {
             return;
         }
         for pid in marked {
             // The descriptor holds on to the process: its id cannot become another's between the look and the signal.
             if let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-                && is_marked(pid, &mark)
+                && is_marked(pid, &mark, &mut buffer)
                 && let Err(error) = rustix::process::pidfd_send_signal(&process, Signal::KILL)
             {
                 tracing::debug!(%error, "a process that a kernel left is gone already");
@@ -49,9 +54,12 @@ fn processes() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
 }
 
-fn is_marked(pid: Pid, mark: &str) -> bool {
-    std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))
-        .is_ok_and(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
+/// `buffer` is room for the variables: without any, reading them takes many small steps.
+fn is_marked(pid: Pid, mark: &str, buffer: &mut Vec<u8>) -> bool {
+    buffer.clear();
+    let read = File::open(format!("/proc/{}/environ", pid.as_raw_nonzero()))
+        .and_then(|mut variables| variables.read_to_end(buffer));
+    read.is_ok() && buffer.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
 }
 
 /// Tells when something may have appeared in a directory (inotify).
