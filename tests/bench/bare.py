@@ -46,6 +46,8 @@ class Kernel:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ipykernel_launcher", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            # As every runner does; the scheduler treats what has a session of its own differently.
+            start_new_session=True,
         )
         self.shell = self.connect(context, "shell", zmq.DEALER)
         self.control = self.connect(context, "control", zmq.DEALER)

@@ -177,10 +177,15 @@ impl Job<'_> {
         command
     }
 
-    /// `rnbexec batch` on so many runs of the notebook.
+    /// `rnbexec batch` on so many runs of the notebook, which takes no parameters.
     fn batch(&self, runs: usize, output: &Path) -> Command {
+        let rows = self.world.path("rows.jsonl");
+        fs::write(&rows, "{}\n".repeat(runs)).expect("the folder is writable");
+        let mut folder = output.as_os_str().to_owned();
+        folder.push("/");
         let mut command = self.world.rnbexec();
-        command.arg("batch").arg("--jobs").arg("2").arg(&self.notebook).arg(output).arg(runs.to_string());
+        command.args(["batch", "--jobs", "2", "--no-progress-bar"]);
+        command.arg(&self.notebook).arg("--each").arg(rows).arg("--output").arg(folder);
         command
     }
 
