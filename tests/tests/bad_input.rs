@@ -9,6 +9,10 @@ use rnbexec_tests::program::{Done, Running};
 use rnbexec_tests::{Book, FakeKernel, Saved, Scratch, finish, oracle};
 use serde_json::json;
 
+mod bad_input {
+    mod corpus;
+}
+
 /// Runs the bytes over an existing output and checks that it was refused in words, with that output left alone.
 #[track_caller]
 fn refused(bytes: impl AsRef<[u8]>, says: &str) -> Done {
