@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::case::{Ending, Step};
 use crate::change::Difference;
 use crate::error::Class;
-use crate::journal::{Entry, Figures, What};
+use crate::journal::{Entry, What};
 use crate::ledger::{Case, Facts};
 use crate::pass::PassReport;
 use crate::policy::Withheld;
@@ -289,18 +289,4 @@ impl<'a> Event<'a> {
 /// A value of an incident's field, as far as it is one word.
 fn word(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("…")
-}
-
-impl PassReport {
-    /// What came of it, in numbers.
-    pub fn figures(&self) -> Figures {
-        let ended = |ending| self.ended.iter().filter(|case| case.state.ending == Some(ending)).count();
-        Figures {
-            triaged: ended(Ending::Triaged),
-            no_finding: ended(Ending::NoFinding),
-            skipped: ended(Ending::Skipped),
-            waiting: self.waiting.len(),
-            parked: ended(Ending::Parked),
-        }
-    }
 }

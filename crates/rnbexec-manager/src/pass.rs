@@ -3,6 +3,8 @@
 //! One loop: ask the source while there is room, write what it hands out into the ledger, start the most urgent cases, wait for
 //! whatever happens next. The ledger, not this loop, knows what is to be done: a loop that ends anywhere is taken up by the next.
 
+mod report;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,9 @@ use crate::route::{Action, Choice};
 use crate::run_key::RunKey;
 use crate::source::{Arrival, Ask, Delivery};
 
+use report::Memory;
+pub use report::PassReport;
+
 /// How long a message waits at most whose incident cannot be looked at now.
 const LATER: Duration = Duration::from_mins(1);
 
@@ -34,23 +39,6 @@ fn later(delivery: &Delivery) -> Duration {
 
 /// How many messages a plan takes at a time.
 const MOST_AT_ONCE: usize = 32;
-
-/// How a pass ended.
-#[derive(Debug, Default)]
-pub struct PassReport {
-    /// The cases that ended, in the order in which they did.
-    pub ended: Vec<Case>,
-    /// The cases that failed and are tried again later.
-    pub waiting: Vec<Case>,
-    /// Cases that were begun and not finished because the manager was stopped or the source took them away.
-    pub given_back: usize,
-    /// Messages or files that nobody could read.
-    pub rejected: usize,
-    /// What kept the source, or single incidents of it, from being read.
-    pub troubles: Vec<Trouble>,
-    /// How long the pass took.
-    pub took: Duration,
-}
 
 /// Why a pass could not be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +77,7 @@ impl Manager {
     ) -> Result<PassReport, PassError> {
         let begun = Instant::now();
         self.tell(&Event::Began { command });
-        let mut report = Pass::new(self, cancel).work(until).await?;
+        let mut report = Pass::new(self, until, cancel).work(until).await?;
         report.took = begun.elapsed();
         self.tell(&Event::PassEnded { report: &report });
         Ok(report)
@@ -218,10 +206,11 @@ struct Pass<'a> {
     deliveries: HashMap<RunKey, KeptDelivery>,
     exhausted: bool,
     report: PassReport,
+    memory: Memory,
 }
 
 impl<'a> Pass<'a> {
-    fn new(manager: &'a Arc<Manager>, cancel: Cancel) -> Self {
+    fn new(manager: &'a Arc<Manager>, until: Until, cancel: Cancel) -> Self {
         let (stop, stopped) = Cancel::new();
         manager.forget_notebooks();
         Self {
@@ -234,6 +223,10 @@ impl<'a> Pass<'a> {
             deliveries: HashMap::new(),
             exhausted: false,
             report: PassReport::default(),
+            memory: match until {
+                Until::Nothing => Memory::All,
+                Until::Stopped(_) => Memory::SERVICE,
+            },
         }
     }
 
@@ -310,7 +303,7 @@ impl<'a> Pass<'a> {
             Err(trouble) => {
                 self.exhausted = true;
                 manager.tell(&Event::SourceFailed { source: &name, reason: &trouble.in_full() });
-                self.report.troubles.push(trouble);
+                self.report.trouble(trouble, self.memory);
                 return Ok(());
             }
         };
@@ -323,12 +316,11 @@ impl<'a> Pass<'a> {
             self.report.rejected += 1;
             manager.tell(&Event::Rejected { what: &rejected.what, reason: &rejected.reason });
         }
-        let troubles = self.report.troubles.len();
+        let mut all_looked_at = true;
         for arrival in batch.arrivals {
-            self.arrive(arrival).await?;
+            all_looked_at &= self.arrive(arrival).await?;
         }
         // What could not be written down has to come again.
-        let all_looked_at = self.report.troubles.len() == troubles;
         if let Some(mark) = batch.watermark
             && all_looked_at
             && watermark.as_deref() != Some(&mark)
@@ -338,8 +330,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Writes one incident down, or says why not.
-    async fn arrive(&mut self, arrival: Arrival) -> Result<(), PassError> {
+    /// Writes one incident down, or says why not; whether there was no trouble.
+    async fn arrive(&mut self, arrival: Arrival) -> Result<bool, PassError> {
         let name = arrival.reference.to_string();
         let delivery = arrival.delivery.clone();
         let arrival_is_told = delivery.is_some() || arrival.asked_for;
@@ -362,7 +354,8 @@ impl<'a> Pass<'a> {
                     && let Err(trouble) = self.manager.dispose(&delivery, &why).await
                 {
                     // It comes again, and is passed over again.
-                    self.report.troubles.push(trouble);
+                    self.report.trouble(trouble, self.memory);
+                    return Ok(false);
                 }
             }
             Err(Unlisted::Trouble(trouble)) => {
@@ -371,11 +364,12 @@ impl<'a> Pass<'a> {
                 if let Some(delivery) = delivery {
                     self.put_off(&delivery, &reason).await;
                 }
-                self.report.troubles.push(trouble);
+                self.report.trouble(trouble, self.memory);
+                return Ok(false);
             }
             Err(Unlisted::Ledger(error)) => return Err(error.into()),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A message whose incident cannot be looked at comes again later, or is put aside when it came too often.
@@ -483,7 +477,7 @@ impl<'a> Pass<'a> {
         // What waited may have been tried again within this pass.
         self.report.waiting.retain(|waiting| waiting.key != ended.key);
         match (drove, case) {
-            (Drove::Over(_), Some(case)) => self.report.ended.push(case),
+            (Drove::Over(_), Some(case)) => self.report.end(case, self.memory),
             (Drove::Waits, Some(case)) => self.report.waiting.push(case),
             _ => self.report.given_back += 1,
         }
