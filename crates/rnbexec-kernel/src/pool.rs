@@ -123,15 +123,10 @@ impl KernelPool {
         Self { options, servers: ForkServers::default(), ahead: Mutex::default() }
     }
 
-    /// Says whether more kernels like the last will be wanted soon. While so, some are prepared ahead; when not any more, what was
-    /// prepared is ended. At first none are expected.
+    /// Says whether more kernels like the last will be wanted soon. While so, some are prepared ahead; what is prepared then waits for
+    /// whoever wants it next, until [`close`](Self::close). At first none are expected.
     pub fn expect_more(&self, more: bool) {
-        let unwanted = {
-            let mut ahead = self.ahead();
-            ahead.more = more;
-            if more { Vec::new() } else { std::mem::take(&mut ahead.spares) }
-        };
-        drop(unwanted);
+        self.ahead().more = more;
     }
 
     /// Ends what was prepared, and prepares no more. When this returns, nothing of it is left.
