@@ -2,6 +2,8 @@ use bytes::Bytes;
 use rnbexec_kernel::{Header, Message};
 use rnbexec_notebook::{Json, Notebook};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const DATE: &str = "2026-01-02T03:04:05.000006Z";
@@ -237,4 +239,77 @@ fn what_threads_print_while_no_cell_runs_goes_to_the_cell_before_and_nothing_els
     let mut first = Recorder::default();
     first.begin_silent("secrets");
     assert!(first.silent.is_empty(), "before the first cell there is none to give it to");
+}
+
+/// Merges sequences into one, each in its own order: `turns` says whose turn it is.
+fn interleaved<T: Clone>(sequences: &[Vec<T>], turns: &[usize]) -> Vec<T> {
+    let mut rest: Vec<&[T]> = sequences.iter().map(Vec::as_slice).collect();
+    let mut merged = Vec::new();
+    for turn in turns.iter().copied().chain(0..) {
+        rest.retain(|sequence| !sequence.is_empty());
+        let Some(count) = std::num::NonZero::new(rest.len()) else { return merged };
+        let chosen = &mut rest[turn % count];
+        merged.push(chosen[0].clone());
+        *chosen = &chosen[1..];
+    }
+    merged
+}
+
+/// Types and contents of messages.
+type Sent = Vec<(String, String)>;
+
+fn parts(name: &'static str) -> impl Strategy<Value = Sent> {
+    let content = move |text: String| match name {
+        "display" => {
+            ("display_data".to_owned(), format!(r#"{{"data":{{"text/plain":"{text}"}},"metadata":{{}}}}"#))
+        }
+        _ => ("stream".to_owned(), format!(r#"{{"name":"{name}","text":"{text}"}}"#)),
+    };
+    proptest::collection::vec("([a-z]|\\\\n|\\\\r){1,6}".prop_map(content), 0..6)
+}
+
+proptest! {
+    #[test]
+    fn the_streams_and_displays_of_a_cell_are_the_same_in_any_order_among_each_other(
+        sequences in (parts("stdout"), parts("stderr"), parts("display")),
+        turns in proptest::collection::vec(0..6_usize, 0..20),
+    ) {
+        let (out, err, shown) = sequences;
+        let outputs = |messages: &Sent| {
+            let mut fixture = Fixture::new(1);
+            for (msg_type, content) in messages {
+                fixture.send("r0", msg_type, content);
+            }
+            // A stream that another output interrupts goes on in an output of its own: what is said stays the same.
+            let mut said = std::collections::BTreeMap::<String, String>::new();
+            let outputs: Vec<serde_json::Value> = serde_json::from_str(&fixture.outputs(0)).unwrap();
+            for output in outputs {
+                let name = output["name"].as_str().unwrap_or("display").to_owned();
+                let text = output["text"].as_str().map_or_else(|| output["data"].to_string(), str::to_owned);
+                said.entry(name).or_default().push_str(&text);
+            }
+            said
+        };
+        let one_by_one = [out.clone(), err.clone(), shown.clone()].concat();
+        prop_assert_eq!(outputs(&interleaved(&[out, err, shown], &turns)), outputs(&one_by_one));
+    }
+
+    #[test]
+    fn the_messages_of_several_cells_may_come_in_any_order_among_each_other(
+        cells in proptest::collection::vec((parts("stdout"), parts("display")), 3),
+        turns in proptest::collection::vec(0..6_usize, 0..30),
+    ) {
+        let of_cell = |index: usize, (out, shown): &(Sent, Sent)| {
+            out.iter().chain(shown).map(|message| (index, message.clone())).collect::<Vec<_>>()
+        };
+        let sequences: Vec<_> = cells.iter().enumerate().map(|(index, cell)| of_cell(index, cell)).collect();
+        let outputs = |messages: &[(usize, (String, String))]| {
+            let mut fixture = Fixture::new(3);
+            for (index, (msg_type, content)) in messages {
+                fixture.send(&format!("r{index}"), msg_type, content);
+            }
+            (0..3).map(|index| fixture.outputs(index)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(outputs(&interleaved(&sequences, &turns)), outputs(&sequences.concat()));
+    }
 }
