@@ -260,6 +260,13 @@ impl Saver {
         }
     }
 
+    /// The whole notebook was put elsewhere: what no save holds need not be kept beside the output.
+    pub(crate) async fn discard_journal(&self) {
+        if let Some(journal) = self.shared.journal.get().map(Arc::clone) {
+            drop(tokio::task::spawn_blocking(move || journal.discard()).await);
+        }
+    }
+
     /// Ends at once. What is being written is given up: of it, stores promise, either all arrives or nothing.
     pub(crate) async fn abandon(&mut self) {
         if let Some(task) = &self.task {

@@ -252,6 +252,9 @@ impl Run<'_> {
             Ok(saved) => saved,
             Err(source) => {
                 let rescued = rescue(self.services, &self.saver.parts()).await;
+                if rescued.is_some() {
+                    self.saver.discard_journal().await;
+                }
                 return Err(RunError::Save { source, rescued });
             }
         };

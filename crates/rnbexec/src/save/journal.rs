@@ -240,9 +240,20 @@ impl Journal {
 
     /// The run is over: the file goes, unless it holds what no save does. Blocks.
     pub(crate) fn end(&self) {
+        let needed = {
+            let file = lock(&self.file);
+            let State::Open(open) = &*file else { return };
+            open.length > open.header || !lock(&self.queue).records.is_empty()
+        };
+        if !needed {
+            self.discard();
+        }
+    }
+
+    /// What it holds is safe elsewhere: the file goes, whatever is in it. Blocks.
+    pub(crate) fn discard(&self) {
         let State::Open(open) = std::mem::take(&mut *lock(&self.file)) else { return };
-        let needed = open.length > open.header || !lock(&self.queue).records.is_empty();
-        if !needed && is_at(&open.file, &self.path) {
+        if is_at(&open.file, &self.path) {
             remove(&self.path);
         }
     }
