@@ -167,6 +167,28 @@ async fn a_kernel_is_ended_though_its_code_left_children_behind() {
     assert_eq!(exit.manner, ExitManner::Asked, "a child that nobody waits for holds nothing up");
 }
 
+/// In one of a hundred stock ipykernels a thread does this by chance at the end, and then waits for ever.
+#[tokio::test]
+async fn a_thread_that_speaks_when_iopub_has_just_ended_holds_nothing_up() {
+    let (world, mut kernel) = World::python().await;
+    // In a function: IPython empties the cells' namespace before.
+    let code = "
+def arm():
+    from ipykernel.kernelapp import IPKernelApp
+    iopub = IPKernelApp.instance().iopub_thread
+    join = iopub.thread.join
+    def join_and_speak(timeout=None):
+        join()
+        looks = iter([True, True])
+        iopub.thread.is_alive = lambda: next(looks, False)
+        iopub.schedule(lambda: None)
+    iopub.thread.join = join_and_speak
+arm()
+";
+    assert_eq!(execute(&mut kernel, code).await.complete().reply["status"], "ok");
+    assert_eq!(world.end(kernel).await.manner, ExitManner::Asked);
+}
+
 #[tokio::test]
 async fn several_kernels_live_beside_each_other() {
     let world = World::new();

@@ -9,8 +9,8 @@ And if the module is ipykernel itself:
    run); code in cells can still import it.
 3. A crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
 4. Its end is not held up: by child processes that have ended already and were never waited for (stock ipykernel tries to
-   kill such zombies for 28 seconds), or by a flush that waits 10 seconds for an iopub thread that has just been
-   stopped (in one of a hundred stock ipykernels).
+   kill such zombies for 28 seconds), or by a thread that waits for the iopub thread when that has just been stopped (in
+   one of a hundred stock ipykernels: 10 seconds to flush, for ever to send).
 
 Should ipykernel not be as it is expected here, the module is run as it is.
 """
@@ -132,15 +132,17 @@ def pass_over_zombies():
 
 def finish_what_was_scheduled():
     try:
+        import time
+
+        import zmq
         from ipykernel.iostream import IOPubThread
 
         stop = IOPubThread.stop
+        IOPubThread._event_pipe, IOPubThread.schedule
     except Exception:
         return
 
-    def stop_and_finish(self):
-        stop(self)
-        # A thread that saw the iopub thread alive scheduled this, and may wait for it to be done.
+    def finish(self):
         events = getattr(self, "_events", ())
         while events:
             try:
@@ -148,7 +150,29 @@ def finish_what_was_scheduled():
             except Exception:
                 pass
 
+    def stop_and_finish(self):
+        stop(self)
+        # A thread that saw the iopub thread alive scheduled this, and may wait for it to be done.
+        finish(self)
+
+    def schedule(self, f):
+        if not self.thread.is_alive():
+            return f()
+        pipe = self._event_pipe
+        self._events.append(f)
+        while self.thread.is_alive():
+            try:
+                return pipe.send(b"", zmq.NOBLOCK)
+            except zmq.Again:
+                # Waiting until there is room, as stock ipykernel does, is for ever if the iopub thread has just been stopped.
+                pass
+            except zmq.ZMQError:
+                break
+            time.sleep(0.001)
+        finish(self)
+
     IOPubThread.stop = stop_and_finish
+    IOPubThread.schedule = schedule
 
 
 if __name__ == "__main__":
