@@ -334,11 +334,6 @@ impl Kernel {
         self.origin
     }
 
-    /// Whether it has ended, as far as is known without waiting.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.thread.handle.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
     /// What is closed to it, and by which mechanism; `None` if it is not contained.
     pub fn isolation(&self) -> Option<&Isolation> {
         self.isolation.as_ref()

@@ -175,7 +175,9 @@ impl KernelPool {
             let at = ahead.spares.iter().position(|spare| spare.kind == *kind)?;
             ahead.spares.remove(at)
         };
-        let kernel = (&mut spare.making.0).await.ok()?.ok().filter(|kernel| !kernel.has_ended())?;
+        let mut kernel = (&mut spare.making.0).await.ok()?.ok()?;
+        // It may have died, or hang, since it was ready.
+        kernel.kernel_info().await?;
         spare.output.attach(output);
         Some(kernel)
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -173,13 +173,14 @@ async fn serve(
     });
     let opened =
         directory.and_then(|directory| open(seed, &directory, &mark).map(|opened| (opened, directory)));
-    let ((mut child, socket), directory) = match opened {
+    let (Opened { mut child, socket, mut last_words }, directory) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             tell(ready.take(), Err(error));
             return Ok(());
         }
     };
+    let mut directory = Some(directory);
     let mut births: HashMap<u64, oneshot::Sender<Result<Born, NotForked>>> = HashMap::new();
     let mut kernels: HashMap<u32, watch::Sender<Option<ExitStatus>>> = HashMap::new();
     let mut next_id = 0_u64;
@@ -205,6 +206,8 @@ async fn serve(
                     for (module, reason) in left_out {
                         tracing::debug!(module, reason, "not imported before kernels are forked");
                     }
+                    // The script is read: a crash of ours from here on leaves no files.
+                    drop(directory.take());
                     tell(ready.take(), Ok(()));
                 }
                 Ok(Some(Said::Born { id, pid })) => {
@@ -241,7 +244,9 @@ async fn serve(
     child.wait().await?;
     // What its kernels left and what did not tell by its environment which kernel it belonged to.
     process::kill_marked(&mark);
-    let words = std::fs::read(directory.path().join(LAST_WORDS))?;
+    let mut words = Vec::new();
+    last_words.rewind()?;
+    last_words.read_to_end(&mut words)?;
     let words = String::from_utf8_lossy(&words);
     let ended = ended.map_err(|error: io::Error| {
         let last = words.trim().lines().last().unwrap_or("it said nothing");
@@ -264,19 +269,24 @@ fn tell(ready: Option<oneshot::Sender<io::Result<()>>>, outcome: io::Result<()>)
     }
 }
 
+/// A server's process, our end of its socket, and what it writes to stderr.
+struct Opened {
+    child: tokio::process::Child,
+    socket: AsyncFd<OwnedFd>,
+    last_words: File,
+}
+
 /// Starts the server's process; its standard input is our socket.
 #[expect(
     deprecated,
     reason = "its successor is unsafe, for types whose descriptor may change; OwnedFd's cannot"
 )]
-fn open(
-    seed: &Seed,
-    directory: &PrivateDir,
-    mark: &str,
-) -> io::Result<(tokio::process::Child, AsyncFd<OwnedFd>)> {
+fn open(seed: &Seed, directory: &PrivateDir, mark: &str) -> io::Result<Opened> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, theirs) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     rustix::io::ioctl_fionbio(&theirs, false)?;
+    let words = directory.path().join(LAST_WORDS);
+    let last_words = File::options().read(true).append(true).create_new(true).open(words)?;
     let script = launcher::write_fork_server(directory.path())?;
     let options = serde_json::json!({"preload": seed.preload, "imports": seed.imports});
     let mut command = Command::new(&seed.command.program);
@@ -289,10 +299,10 @@ fn open(
         .env(MARK, mark)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
-        .stderr(Stdio::from(File::create(directory.path().join(LAST_WORDS))?))
+        .stderr(Stdio::from(last_words.try_clone()?))
         .kill_on_drop(true);
     isolate(&mut command);
-    Ok((command.spawn()?, AsyncFd::new(ours)?))
+    Ok(Opened { child: command.spawn()?, socket: AsyncFd::new(ours)?, last_words })
 }
 
 /// What a server says.
