@@ -205,7 +205,8 @@ async fn workers_on_many_machines_triage_each_incident_though_one_of_them_is_kil
         start(line.desk.process(
             MANAGER,
             "watch",
-            &[("state.folder", &folder), ("log.file", &log), ("run.jobs", "1")],
+            // The script signs with its kernel's parent, which is to be the manager.
+            &[("state.folder", &folder), ("log.file", &log), ("run.jobs", "1"), ("run.fork_server", "false")],
         ))
     };
     let [mut victim, mut second, mut third] = [1, 2, 3].map(machine);
@@ -309,7 +310,8 @@ async fn an_incident_whose_triage_kills_its_manager_each_time_is_put_aside() {
     let line = Line::new(desk, 1, 2).await;
     line.put(&names[0]).await;
     until("the message to be put aside", async || {
-        let manager = start(line.desk.process(MANAGER, "once", &[]));
+        // The kernel's parent is the manager only where it is not forked.
+        let manager = start(line.desk.process(MANAGER, "once", &[("run.fork_server", "false")]));
         manager.wait_with_output().await.expect("it can be waited for");
         line.poisoned().await == 1
     })
