@@ -16,7 +16,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How often it is looked whether it has ended: on most systems nothing tells of one child's end alone.
 const LOOK_AGAIN: Duration = Duration::from_micros(200);
 
-/// See the [module](self). Dropped, it is left to itself.
+/// The process that clears up after this one, should this one be killed. Dropped, it is left to itself.
 #[derive(Debug)]
 pub struct Companion {
     child: Child,
