@@ -91,8 +91,9 @@ def preload(options):
             without[name] = problem
             again = json.dumps(dict(options, without=without))
             os.execv(sys.executable, [*sys.orig_argv[:-1], again])
-    new = set(sys.modules) - before
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in new}
+    # Without other names of this program, such as multiprocessing's `__mp_main__`: its file is gone once it runs.
+    new = {name for name in set(sys.modules) - before if sys.modules[name] is not sys.modules["__main__"]}
+    files = {getattr(sys.modules[name], "__file__", None) for name in new}
     Preloaded.names = frozenset(name.partition(".")[0] for name in new) - {name.partition(".")[0] for name in before}
     Preloaded.files = tuple((file, modified(file)) for file in files if file)
     return without

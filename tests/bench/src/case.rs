@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::contender::Contender::{self, Bare, Papermill, PapermillOnce, Rnbexec};
 use crate::documents;
 
+/// What most notebooks begin with.
+const PANDAS: &str = "import pandas\npandas.DataFrame({'a': range(5), 'b': list('abcde')})";
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,7 +107,6 @@ fn single(scale: Scale) -> Vec<Case> {
     let (outputs, size) = (scale.pick(3, 300, 300), 100_000);
     let prints = scale.pick(1, 50, 50);
     let printing = format!("for i in range({lines}):\n    print(i)");
-    let pandas = "import pandas\npandas.DataFrame({'a': range(5), 'b': list('abcde')})";
     vec![
         case("one-cell", "one cell, `1 + 1`", Point::new(notebook(1, "1 + 1"), &all(scale.rounds(11)))),
         case(
@@ -143,7 +145,7 @@ fn single(scale: Scale) -> Vec<Case> {
         case(
             "pandas",
             "one cell that imports pandas and shows a frame",
-            Point { pandas: true, ..Point::new(notebook(1, pandas), &all(five)) },
+            Point { pandas: true, ..Point::new(notebook(1, PANDAS), &all(five)) },
         ),
     ]
 }
@@ -188,12 +190,12 @@ fn growing_backlog(scale: Scale) -> Case {
         let bounded = if size > 50 { 0 } else { scale.rounds(2) };
         let entries = [(Bare, bounded), (Rnbexec, scale.rounds(2)), (Papermill, bounded)];
         let point =
-            Point::new(notebook(1, "1 + 1"), &entries).sized(size, if size == 1 { "run" } else { "runs" });
-        Point { backlog: Some(size), ..point }
+            Point::new(notebook(1, PANDAS), &entries).sized(size, if size == 1 { "run" } else { "runs" });
+        Point { backlog: Some(size), pandas: true, ..point }
     };
     Case {
         name: "backlog",
-        what: "more and more runs of a notebook of one cell: `rnbexec batch --jobs 2`, papermill in a loop",
+        what: "more and more runs of a notebook that imports pandas: `rnbexec batch --jobs 2`, papermill in a loop",
         axis: Some("runs"),
         points: sizes.iter().map(point).collect(),
     }

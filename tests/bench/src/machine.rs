@@ -20,7 +20,7 @@ pub(crate) struct Machine {
     /// Whether the command line is optimised; in a debug build no figure means anything.
     pub(crate) optimised: bool,
     pub(crate) date: String,
-    /// The load average (one minute) before and after.
+    /// The load average (one minute): before, and after each case.
     pub(crate) load: Vec<f64>,
 }
 

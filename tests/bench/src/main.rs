@@ -63,13 +63,19 @@ fn main() {
         Results { machine: Machine::this(&world), scale, cases: Vec::new(), documents: Vec::new() };
     for case in case::all(scale).into_iter().filter(|case| wanted(case.name)) {
         results.cases.push(run(&world, &case));
+        results.machine.load.push(load());
+        // Nobody loses half an hour to the last case.
+        save(&results, &args.out);
     }
     if wanted(documents::NAME) {
         tell(documents::NAME);
         results.documents = documents::measure(&world, scale);
+        results.machine.load.push(load());
+        save(&results, &args.out);
     }
-    results.machine.load.push(load());
-    save(&results, &args.out);
+    let table = table::of(&results);
+    std::io::stdout().write_all(table.as_bytes()).expect("standard output takes the table");
+    tell(&format!("Table, plot and JSON are in {}", args.out.display()));
 }
 
 /// Every contender in turn, round by round; who begins changes with the round.
@@ -99,12 +105,8 @@ fn save(results: &Results, folder: &Path) {
     let write = |name: &str, content: &[u8]| {
         let path = folder.join(name);
         fs::write(&path, content).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
-        tell(&format!("wrote {}", path.display()));
     };
-    let table = table::of(results);
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(table.as_bytes()).expect("standard output takes the table");
-    write("results.md", table.as_bytes());
+    write("results.md", table::of(results).as_bytes());
     write("results.json", &serde_json::to_vec_pretty(results).expect("results are plain data"));
     if let Some(plot) = plot::of(results) {
         write("speed.svg", plot.as_bytes());

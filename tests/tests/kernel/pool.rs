@@ -54,20 +54,27 @@ impl World {
     }
 }
 
-/// The outputs of a cell: streams joined, transient things left out.
+/// The outputs of a cell: texts of a stream joined, transient things left out.
 fn kept(seen: &Seen) -> Value {
-    let outputs = seen.iopub.iter().filter_map(|message| {
+    let mut outputs: Vec<Value> = Vec::new();
+    for message in &seen.iopub {
         let mut content: Value = serde_json::from_slice(&message.content).expect("JSON");
         let msg_type = message.header.msg_type.as_str();
-        match msg_type {
-            "stream" | "execute_result" | "display_data" | "error" => {
-                content["msg_type"] = msg_type.into();
-                Some(without_process_ids(&content))
-            }
-            _ => None,
+        if !["stream", "execute_result", "display_data", "error"].contains(&msg_type) {
+            continue;
         }
-    });
-    json!({"outputs": outputs.collect::<Vec<_>>(), "status": seen.reply["status"]})
+        content["msg_type"] = msg_type.into();
+        let content = without_process_ids(&content);
+        match outputs.last_mut() {
+            Some(last) if msg_type == "stream" && last["name"] == content["name"] => {
+                let joined =
+                    [&last["text"], &content["text"]].map(|text| text.as_str().unwrap_or_default()).concat();
+                last["text"] = joined.into();
+            }
+            _ => outputs.push(content),
+        }
+    }
+    json!({"outputs": outputs, "status": seen.reply["status"]})
 }
 
 /// A cell's file is named after its kernel's process.
@@ -103,6 +110,7 @@ async fn outputs_are_the_same_whether_a_kernel_is_forked_or_started() {
         "no_such_module",
         "tqdm.auto",
         "ipywidgets",
+        "multiprocessing", // names the main program a second time
     ];
     let cells = [
         "import sys, os\nsys.argv[0].rsplit('/', 1)[-1], len(sys.argv), sys.executable, sys.path, sys.flags",
