@@ -8,6 +8,7 @@ mod manager {
     mod defects;
     mod faults;
     mod hostile;
+    mod isolation;
     mod plan;
     mod policy;
     mod sources;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rnbexec::Services;
-use rnbexec::contain::{Containment, Files, Limits, Part, Variables};
+use rnbexec::contain::{Containment, Files, Limits, Variables};
 
 use crate::args::{CONTAIN, IsolationArgs, IsolationLevel};
 use crate::failure::Failure;
@@ -14,13 +14,10 @@ pub(crate) fn containment(args: IsolationArgs, executes: bool) -> Result<Contain
     let IsolationLevel(level) = args.isolate.unwrap_or_default();
     let mut containment = Containment::from(level);
     if args.no_network {
-        containment.network = Part::Closed;
+        containment.close_network();
     }
     if args.read_only {
-        containment.processes = Part::Closed;
-        if containment.files == Files::Open {
-            containment.files = Files::ReadOnly;
-        }
+        containment.close_files();
     }
     if !args.work_folder.is_empty() && containment.files == Files::Open {
         let problem = "--work-folder needs --isolate files, --isolate strict or --read-only: all else can be written too";
@@ -66,7 +63,7 @@ pub(crate) fn able_to_contain(mut services: Services) -> Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rnbexec::contain::Level;
+    use rnbexec::contain::{Level, Part};
 
     fn of(args: IsolationArgs) -> Containment {
         containment(args, true).unwrap_or_else(|error| panic!("{error:?}"))

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rnbexec::contain::Files;
 use rnbexec::report::{ReportOptions, report};
 use rnbexec::store::{Durability, Location};
 use rnbexec::{Cancel, CancelHandle, CancelLevel, Input, KernelRequest, RunEvent, RunRequest, run_notebook};
 use rnbexec_azure::sentinel::{Incident, IncidentRef};
+use rnbexec_kernel::LaunchError;
 use rnbexec_notebook::{CellStatus, Json, Notebook};
 
 use crate::bundle::Bundle;
@@ -208,10 +210,14 @@ impl<'a> Work<'a> {
         request.parameters =
             self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
         request.redactor = (*self.manager.redactor()).clone();
-        request.kernel = KernelRequest {
-            cwd: Some(self.working_folder(triage.working_folder.as_deref()).await?),
-            ..triage.kernel_request()
-        };
+        let working_folder = self.working_folder(triage.working_folder.as_deref()).await?;
+        request.kernel = KernelRequest { cwd: Some(working_folder.clone()), ..triage.kernel_request() };
+        // What it is given to read can be read, and a folder that is its own can be written.
+        let containment = &mut request.kernel.containment;
+        containment.readable.push(self.file("bundle.json"));
+        if triage.working_folder.is_none() && containment.files != Files::Open {
+            containment.work_folders.push(working_folder);
+        }
         request.limits = triage.limits();
         let manager = self.manager;
         let key = self.case.key.clone();
@@ -240,6 +246,13 @@ impl<'a> Work<'a> {
         }
         if let rnbexec::Outcome::Interrupted { .. } = report.outcome {
             return Err(Stopped::GiveBack(self.why_stopped()));
+        }
+        if let rnbexec::Outcome::StartFailed { error, .. } = &report.outcome
+            && let LaunchError::Containment { restriction, .. } = error.as_ref()
+        {
+            let reason = report.outcome.reason();
+            let doing = format!("{} was not run: {reason}; {}", notebook.path, restriction.advice());
+            return Err(Trouble::new(Class::Refused, doing).into());
         }
         let class = if report.outcome.is_retryable() { Class::Kernel } else { Class::Notebook };
         let cell = report.outcome.cell().map(|cell| format!(" in cell {}", cell + 1)).unwrap_or_default();

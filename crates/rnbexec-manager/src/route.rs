@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rnbexec::contain::Containment;
 use rnbexec::{EnvironmentRequest, KernelRequest, Limits};
 use rnbexec_azure::sentinel::Incident;
 use rnbexec_notebook::Parameters;
@@ -64,6 +65,8 @@ pub struct Triage {
     pub cell_timeout: Option<Duration>,
     /// The folder the kernel works in; `None` gives the run one of its own.
     pub working_folder: Option<PathBuf>,
+    /// What is closed to the kernel, and how much it may use.
+    pub containment: Containment,
     /// Whether the notebook gets the incident that was fetched.
     pub bundle: Bundle,
     /// The parameters that the configuration gives it.
@@ -95,6 +98,7 @@ impl Triage {
             name: self.kernel.clone(),
             environment: self.environment.clone(),
             cwd: self.working_folder.clone(),
+            containment: self.containment.clone(),
             ..KernelRequest::default()
         }
     }
@@ -180,6 +184,7 @@ fn triage(run: &Run, differences: Option<&Differences>) -> Triage {
         timeout: run.timeout,
         cell_timeout: run.cell_timeout,
         working_folder: run.working_folder.clone(),
+        containment: run.containment.clone(),
         bundle: run.bundle,
         parameters: run.parameters.clone(),
     };

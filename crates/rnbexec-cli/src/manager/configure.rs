@@ -12,7 +12,7 @@ use rnbexec_manager::{Class, Event, Manager, Setup, SetupError, SourceChoice, Tr
 
 use super::args::{ConfigArgs, Overrides};
 use crate::failure::Failure;
-use crate::{exit, guardian};
+use crate::{exit, guardian, isolation};
 
 /// The configuration file that is looked for where none is named.
 pub(crate) const FILE: &str = "rnbexec-manager.toml";
@@ -99,7 +99,7 @@ pub(crate) async fn manager(
 
 /// The world around the runs.
 pub(crate) fn services() -> Services {
-    let mut services = guardian::guarded(Services::from_process());
+    let mut services = isolation::able_to_contain(guardian::guarded(Services::from_process()));
     for name in OURS_ALONE {
         services.variables.remove(std::ffi::OsStr::new(name));
     }

@@ -15,6 +15,8 @@ pub struct Containment {
     pub files: Files,
     /// Folders that can be written all the same where [`Containment::files`] are closed, with all that is in them.
     pub work_folders: Vec<PathBuf>,
+    /// Files and folders of a hidden home ([`Files::HomeHidden`]) that can be read all the same.
+    pub readable: Vec<PathBuf>,
     /// Signals to processes outside, tracing them, and their abstract Unix sockets.
     pub processes: Part,
     /// Which inherited variables the kernel gets.
@@ -85,7 +87,7 @@ impl Level {
     pub const ALL: [Self; 4] = [Self::None, Self::Network, Self::Files, Self::Strict];
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Network => "network",
@@ -116,12 +118,54 @@ impl From<Level> for Containment {
 impl Containment {
     /// Whether nothing is closed and nothing limited: a kernel is then started as ever.
     pub fn is_open(&self) -> bool {
-        let Self { network, files, work_folders: _, processes, variables, limits } = self;
+        let Self { network, files, work_folders: _, readable: _, processes, variables, limits } = self;
         *network == Part::Open
             && *files == Files::Open
             && *processes == Part::Open
             && *variables == Variables::All
             && *limits == Limits::default()
+    }
+
+    /// Closes the network besides.
+    pub fn close_network(&mut self) {
+        self.network = Part::Closed;
+    }
+
+    /// Closes what [`Level::Files`] closes, besides.
+    pub fn close_files(&mut self) {
+        self.processes = Part::Closed;
+        if self.files == Files::Open {
+            self.files = Files::ReadOnly;
+        }
+    }
+}
+
+/// What is closed and limited, for people: `network closed, files read only, memory 2 GiB`.
+impl fmt::Display for Containment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { network, files, work_folders: _, readable: _, processes, variables, limits } = self;
+        let mut parts = Vec::new();
+        let mut closed = |part: &Part, name: &str| {
+            if *part == Part::Closed {
+                parts.push(format!("{name} closed"));
+            }
+        };
+        closed(network, "network");
+        closed(processes, "other processes");
+        parts.extend(match files {
+            Files::Open => None,
+            Files::ReadOnly => Some("files read only".to_owned()),
+            Files::HomeHidden => Some("files read only, home folder hidden".to_owned()),
+        });
+        parts.extend(match variables {
+            Variables::All => None,
+            Variables::Only(names) if names.is_empty() => Some("variables left out".to_owned()),
+            Variables::Only(names) => Some(format!("variables left out but {}", names.join(", "))),
+        });
+        parts.extend(limits.memory.map(|limit| format!("memory {limit}")));
+        parts.extend(limits.cpu.map(|limit| format!("CPU time {} s", limit.as_secs())));
+        parts.extend(limits.processes.map(|limit| format!("{limit} processes")));
+        out.write_str(&if parts.is_empty() { "nothing closed".to_owned() } else { parts.join(", ") })
     }
 }
 
@@ -253,6 +297,35 @@ mod tests {
             ["", "G", "1", "1KiB", "-2GiB", "2 GiB!", "1.2.3G", "99999999999TiB", "2²", ".5G", "1._5G"]
         {
             assert_eq!(text.parse::<MemoryLimit>(), Err(NotAMemoryLimit), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_is_told_in_words() {
+        assert_eq!(Containment::default().to_string(), "nothing closed");
+        let mut some =
+            Containment { variables: Variables::Only(vec!["TOKEN".to_owned()]), ..Level::Network.into() };
+        some.close_files();
+        some.limits = Limits {
+            memory: "2GiB".parse().ok(),
+            cpu: Some(Duration::from_mins(1)),
+            processes: NonZeroU32::new(50),
+        };
+        assert_eq!(
+            some.to_string(),
+            "network closed, other processes closed, files read only, variables left out but TOKEN, memory 2 GiB, \
+             CPU time 60 s, 50 processes"
+        );
+    }
+
+    #[test]
+    fn closing_opens_nothing() {
+        for level in Level::ALL {
+            let mut all = Containment::from(level);
+            all.close_network();
+            all.close_files();
+            let files = if level == Level::Strict { Files::HomeHidden } else { Files::ReadOnly };
+            assert_eq!((all.network, all.files, all.processes), (Part::Closed, files, Part::Closed));
         }
     }
 

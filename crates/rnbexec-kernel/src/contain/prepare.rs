@@ -261,6 +261,7 @@ impl Contained {
         let hidden = self.home.clone().filter(|_| self.policy.files == Files::HomeHidden);
         // Its working directory is the program's own.
         let mut readable = vec![OsString::from("."), request.kernelspec.into()];
+        readable.extend(self.policy.readable.iter().map(OsString::from));
         let program = request.command.first().map(OsString::as_os_str);
         readable.extend(read_by_kernel(request.env, program).into_iter().map(OsString::from));
         FileRules { writable, hidden, readable }

@@ -272,6 +272,16 @@ impl<'a> Section<'a> {
         self.value(key, "write a path", |node| Ok(self.resolved(node, text(node)?)))
     }
 
+    /// Paths, each as [`path`](Self::path) reads it: a list, or a single one. None where nothing is given.
+    pub(super) fn paths(&self, key: &str) -> Vec<PathBuf> {
+        let Some(texts) = self.list(key, "write a path, or a list of paths", |text| Ok(text.to_owned()))
+        else {
+            return Vec::new();
+        };
+        let node = self.node(key);
+        texts.iter().filter_map(|text| Some(self.resolved(node?, text))).collect()
+    }
+
     /// The path that a text at this node means.
     pub(super) fn resolved(&self, node: &Node, path: &str) -> PathBuf {
         match &node.origin {

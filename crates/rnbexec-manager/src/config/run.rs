@@ -1,16 +1,18 @@
 //! `[run]`: what is run for an incident, and how.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rnbexec::EnvironmentRequest;
+use rnbexec::contain::{Containment, Files, Level, Limits, MemoryLimit, Variables};
 use rnbexec::store::Location;
 use rnbexec_kernel::provision::{EnvRequest, NotebookFacts};
 use rnbexec_notebook::Parameters;
 
 use super::read::{Section, boolean};
-use super::tree::Node;
+use super::tree::{Kind, Node};
 use super::value::{self, Limit};
 
 /// How notebooks are run where no route says otherwise.
@@ -34,6 +36,8 @@ pub struct Run {
     pub bundle: Bundle,
     /// The folder the kernels work in; `None` gives each run one of its own.
     pub working_folder: Option<PathBuf>,
+    /// What is closed to the kernels, and how much they may use.
+    pub containment: Containment,
     /// What is kept on this machine.
     pub keep: Keep,
     /// Parameters for every notebook, besides those that the manager sets.
@@ -104,11 +108,60 @@ pub(super) fn run(section: &Section<'_>) -> Run {
         cell_timeout,
         bundle: bundle(section).unwrap_or(Bundle::Auto),
         working_folder: section.path("working_folder"),
+        containment: containment(section),
         keep: section
             .text("keep", &value::one_of(&KEEPS), |text| value::word(text, &KEEPS))
             .unwrap_or(Keep::Findings),
         parameters: parameters(section),
     }
+}
+
+const LEVELS: [(&str, Level); 4] = [
+    (Level::None.name(), Level::None),
+    (Level::Network.name(), Level::Network),
+    (Level::Files.name(), Level::Files),
+    (Level::Strict.name(), Level::Strict),
+];
+
+/// The switches of `rnbexec run`, by the same names.
+fn containment(section: &Section<'_>) -> Containment {
+    let level = section.text("isolate", &value::one_of(&LEVELS), |text| value::word(text, &LEVELS));
+    let mut containment = Containment::from(level.unwrap_or_default());
+    if section.boolean("no_network").unwrap_or(false) {
+        containment.close_network();
+    }
+    if section.boolean("read_only").unwrap_or(false) {
+        containment.close_files();
+    }
+    let folders = section.paths("work_folder");
+    if !folders.is_empty() && containment.files == Files::Open {
+        section.refuse(
+            "work_folder",
+            "notebooks can write to all other folders, too",
+            "leave it out, or write isolate = \"files\", isolate = \"strict\" or read_only = true too",
+        );
+    }
+    containment.work_folders = folders;
+    let names = "write the names of variables, such as [\"HTTPS_PROXY\"]";
+    if let Some(names) = section.list("allow_env", names, value::variable) {
+        containment.variables = Variables::Only(names);
+    }
+    containment.limits = Limits {
+        memory: memory_limit(section),
+        cpu: section.whole("cpu_limit", 1..=u32::MAX).map(|seconds| Duration::from_secs(seconds.into())),
+        processes: section.whole("process_limit", 1..=u32::MAX).and_then(NonZeroU32::new),
+    };
+    containment
+}
+
+fn memory_limit(section: &Section<'_>) -> Option<MemoryLimit> {
+    section.value("memory_limit", "write such as \"512MiB\" or \"2GiB\", at least \"1MiB\"", |node| {
+        let limit = match node.kind {
+            Kind::Integer(bytes) => u64::try_from(bytes).ok().and_then(MemoryLimit::of_bytes),
+            _ => node.text().and_then(|text| text.parse().ok()),
+        };
+        limit.ok_or_else(|| format!("{} is no such amount of memory", node.what()))
+    })
 }
 
 pub(super) fn notebook(section: &Section<'_>) -> Option<Notebook> {

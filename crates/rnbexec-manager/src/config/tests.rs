@@ -69,6 +69,37 @@ fn flags_win_over_variables_over_the_file_over_the_defaults() {
 }
 
 #[test]
+fn what_is_closed_is_said_in_the_words_of_the_command_line() {
+    use rnbexec::contain::{Containment, Files, Level, Limits, Part, Variables};
+
+    assert!(load("").run.containment.is_open());
+    for level in Level::ALL {
+        let config = load(&format!("[run]\nisolate = '{}'", level.name()));
+        assert_eq!(config.run.containment, Containment::from(level));
+    }
+    let both = load("[run]\nno_network = true\nread_only = true").run.containment;
+    assert_eq!(both, Containment { network: Part::Closed, ..Containment::from(Level::Files) });
+    let all = load(
+        "[run]\nisolate = 'strict'\nread_only = true\nwork_folder = ['out', '/srv/out']\nallow_env = 'TOKEN'\n\
+         memory_limit = '2GiB'\ncpu_limit = 60\nprocess_limit = 50",
+    );
+    let Containment { files, work_folders, variables, limits, .. } = all.run.containment;
+    assert_eq!(files, Files::HomeHidden, "a switch opens nothing");
+    assert_eq!(work_folders, [PathBuf::from("/etc/triage/out"), PathBuf::from("/srv/out")]);
+    assert_eq!(variables, Variables::Only(vec!["TOKEN".to_owned()]));
+    let expected = Limits {
+        memory: "2GiB".parse().ok(),
+        cpu: Some(Duration::from_mins(1)),
+        processes: std::num::NonZeroU32::new(50),
+    };
+    assert_eq!(limits, expected);
+    let flags = [("run.isolate", "files"), ("run.work_folder", "out"), ("run.memory_limit", "1048576")];
+    let flags = with_flags("", &flags).unwrap().run.containment;
+    assert_eq!(flags.work_folders, [PathBuf::from("/home/soc/out")]);
+    assert_eq!(flags.limits.memory, "1MiB".parse().ok());
+}
+
+#[test]
 fn a_variable_holds_bare_texts_lists_tables_and_numbers() {
     let config = with_variables(
         "",

@@ -73,6 +73,7 @@ pub struct Described {
     pub cell_timeout: Option<String>,
     pub jobs: usize,
     pub bundle: &'static str,
+    pub isolation: Option<String>,
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -146,6 +147,7 @@ impl Described {
                 Bundle::Never => "never",
                 Bundle::Auto => "auto",
             },
+            isolation: (!triage.containment.is_open()).then(|| triage.containment.to_string()),
             parameters: parameters.collect(),
         }
     }
@@ -201,6 +203,9 @@ impl fmt::Display for Described {
         writeln!(f, "  timeout       {} (one cell: {})", limit(&self.timeout), limit(&self.cell_timeout))?;
         writeln!(f, "  at most       {} at the same time", self.jobs)?;
         write!(f, "  bundle        {}", self.bundle)?;
+        if let Some(isolation) = &self.isolation {
+            write!(f, "\n  isolation     {isolation}")?;
+        }
         for (name, value) in &self.parameters {
             write!(f, "\n  parameter     {name} = {}", one_line(&value.to_string(), LONGEST))?;
         }

@@ -210,6 +210,13 @@ taken: identity
 }
 
 #[test]
+fn an_explanation_says_what_is_closed() {
+    let closed = router("[run]\nisolate = 'network'\nmemory_limit = '2GiB'").explain(&incident());
+    assert!(closed.to_string().contains("\n  isolation     network closed, memory 2 GiB"), "{closed}");
+    assert!(!router("").explain(&incident()).to_string().contains("isolation"));
+}
+
+#[test]
 fn an_explanation_is_json_too() {
     let explained = serde_json::to_value(router(EXPLAINED).explain(&incident())).unwrap();
     assert_eq!(explained["number"], 17);

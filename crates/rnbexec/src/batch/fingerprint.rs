@@ -49,9 +49,12 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         EnvironmentRequest::Named(name) => format!("name {name}"),
     };
     // Limits decide whether a run succeeds.
-    let Containment { network, files, work_folders, processes, variables: inherited, limits: _ } =
+    let Containment { network, files, work_folders, readable, processes, variables: inherited, limits: _ } =
         containment;
-    let closed = format!("{network:?} {files:?} {work_folders:?} {processes:?} {inherited:?}");
+    let mut closed = format!("{network:?} {files:?} {work_folders:?} {processes:?} {inherited:?}");
+    if !readable.is_empty() {
+        closed = format!("{closed} {readable:?}");
+    }
     let variables = variables.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_str().into()]);
     let mut values: Vec<(&String, &Json)> = parameters.iter().collect();
     values.sort_by_key(|(name, _)| *name);

@@ -44,6 +44,38 @@ fn each_wrong_value_is_told_with_its_place_and_what_to_write() {
             "run.kernel (manager.toml, line 2): \"a b\" is no kernel's name; write a kernelspec's name, such as \"python3\"",
         ),
         (
+            "[run]\nisolate = 'jail'",
+            "run.isolate (manager.toml, line 2): \"jail\" is none of the choices; write \"none\", \"network\", \"files\", \"strict\"",
+        ),
+        (
+            "[run]\nisolate = 'network'\nwork_folder = 'results'",
+            "run.work_folder (manager.toml, line 3): notebooks can write to all other folders, too; leave it out, or write isolate = \
+             \"files\", isolate = \"strict\" or read_only = true too",
+        ),
+        (
+            "[run]\nallow_env = ['A=B']",
+            "run.allow_env (manager.toml, line 2): what is written is no variable's name; write the names of variables, such as \
+             [\"HTTPS_PROXY\"]",
+        ),
+        (
+            "[run]\nmemory_limit = 'much'",
+            "run.memory_limit (manager.toml, line 2): \"much\" is no such amount of memory; write such as \"512MiB\" or \"2GiB\", at \
+             least \"1MiB\"",
+        ),
+        (
+            "[run]\nmemory_limit = 512",
+            "run.memory_limit (manager.toml, line 2): 512 is no such amount of memory; write such as \"512MiB\" or \"2GiB\", at \
+             least \"1MiB\"",
+        ),
+        (
+            "[run]\ncpu_limit = 0",
+            "run.cpu_limit (manager.toml, line 2): 0 is out of range; write a whole number from 1 on",
+        ),
+        (
+            "[run]\nprocess_limit = '50'",
+            "run.process_limit (manager.toml, line 2): \"50\" is no such number; write a whole number from 1 on",
+        ),
+        (
             "[run]\nkeep = 'some'",
             "run.keep (manager.toml, line 2): \"some\" is none of the choices; write \"findings\", \"all\", \"nothing\"",
         ),
