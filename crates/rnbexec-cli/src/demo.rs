@@ -9,13 +9,14 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use rnbexec::Services;
 use rnbexec::report::{IndexEntry, IndexOptions, ReportOptions, index, report};
 use rnbexec_manager::case::{Ending, Step};
 use rnbexec_manager::config::{Config, ConfigSources};
 use rnbexec_manager::doctor::try_kernel;
 use rnbexec_manager::ledger::Case;
 use rnbexec_manager::route::Router;
-use rnbexec_manager::{Manager, SourceChoice};
+use rnbexec_manager::{Manager, SourceChoice, kernel_pool};
 use serde_json::json;
 
 use crate::args::Level;
@@ -45,8 +46,11 @@ async fn run(args: &DemoArgs) -> Result<u8, Failure> {
         None => SourceChoice::Configured,
         Some(chosen) => SourceChoice::Named(folder.chosen(chosen)?),
     };
-    prepare_kernel(&config, args.log_level).await?;
-    let passed = manager::pass(config, choice, false, Kind::Once).await?;
+    let mut services = configure::services();
+    // The kernel is tried where those of the incidents will be forked.
+    services.kernel_pool = kernel_pool(&config);
+    prepare_kernel(&config, &services, args.log_level).await?;
+    let passed = manager::pass(config, services, choice, false, Kind::Once).await?;
     let cases = finished(&passed.manager).await?;
     let page = pages(&folder, &passed.manager, &cases).await?;
     let code = passed.exit_code();
@@ -66,8 +70,7 @@ async fn run(args: &DemoArgs) -> Result<u8, Failure> {
 }
 
 /// Makes the kernel's environment where it is not there yet, so that what is wrong with it is said once and in full.
-async fn prepare_kernel(config: &Config, level: Level) -> Result<(), Failure> {
-    let services = configure::services();
+async fn prepare_kernel(config: &Config, services: &Services, level: Level) -> Result<(), Failure> {
     let triage = Router::new(config).default_run();
     let (mut told, mut installing) = (false, Installing::default());
     let mut tell = |line: &str| {
@@ -82,7 +85,7 @@ async fn prepare_kernel(config: &Config, level: Level) -> Result<(), Failure> {
         }
     };
     let (mut supervisor, cancel) = Supervisor::listen().map_err(|error| manager::deaf(&error))?;
-    let trying = Box::pin(try_kernel(&triage, &services, &mut tell, cancel));
+    let trying = Box::pin(try_kernel(&triage, services, &mut tell, cancel));
     let (_working, busy) = tokio::sync::watch::channel(true);
     let tried = match supervisor.run(trying, busy).await {
         Ok(tried) => tried,

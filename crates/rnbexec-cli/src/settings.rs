@@ -186,6 +186,7 @@ impl Settings {
                 environment: more.env.as_deref().map_or(EnvironmentRequest::AsFound, environment),
                 cwd: kernel.cwd,
                 variables,
+                imports: None,
                 containment: isolation::containment(more.isolation, executes)?,
             },
             mode: if executes { Mode::Execute } else { Mode::PrepareOnly },

@@ -40,7 +40,7 @@ pub use execution::{ExecuteRequest, Execution, ExecutionEnd, KernelEvent};
 pub use kernel::{Exit, ExitManner, Kernel, LaunchError, LaunchOptions, Origin, ShutdownPolicy};
 pub use kernelspec::{InterruptMode, Kernelspec};
 pub use launcher::Launcher;
-pub use pool::{KernelPool, PoolOptions};
+pub use pool::{Expected, KernelPool, PoolOptions};
 pub use process::{OutputSink, OutputStream};
 pub use remains::{Registrar, Registration, Remains};
 pub use search::{Catalog, KernelspecError, KnownKernels, SearchContext, catalog, find, list, search_path};

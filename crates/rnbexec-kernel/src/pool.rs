@@ -27,7 +27,7 @@ pub struct PoolOptions {
     /// Fork ipykernels from a process that has imported what they need, where that can be had (Linux). Others, and all elsewhere, are
     /// started as ever.
     pub fork: bool,
-    /// How many kernels are prepared ahead while more are expected (see [`KernelPool::expect_more`]).
+    /// How many kernels are prepared ahead while more are expected (see [`KernelPool::expect`]).
     pub spares: usize,
 }
 
@@ -52,9 +52,21 @@ impl fmt::Debug for KernelPool {
     }
 }
 
+/// What a program wants next from its pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// No kernel, as far as it knows.
+    #[default]
+    Nothing,
+    /// A kernel like the one that was asked for last.
+    Alike,
+    /// Such a kernel, save that it works in this folder, which is there.
+    In(PathBuf),
+}
+
 #[derive(Default)]
 struct Ahead {
-    more: bool,
+    expected: Expected,
     /// The oldest first.
     spares: Vec<Spare>,
 }
@@ -123,17 +135,17 @@ impl KernelPool {
         Self { options, servers: ForkServers::default(), ahead: Mutex::default() }
     }
 
-    /// Says whether more kernels like the last will be wanted soon. While so, some are prepared ahead; what is prepared then waits for
-    /// whoever wants it next, until [`close`](Self::close). At first none are expected.
-    pub fn expect_more(&self, more: bool) {
-        self.ahead().more = more;
+    /// Says what will be wanted soon. With each kernel that is handed out, the next is prepared; it waits for whoever wants such a one,
+    /// until [`close`](Self::close). At first nothing is expected.
+    pub fn expect(&self, expected: Expected) {
+        self.ahead().expected = expected;
     }
 
     /// Ends what was prepared, and prepares no more. When this returns, nothing of it is left.
     pub async fn close(&self) {
         let spares = {
             let mut ahead = self.ahead();
-            ahead.more = false;
+            ahead.expected = Expected::Nothing;
             std::mem::take(&mut ahead.spares)
         };
         for mut spare in spares {
@@ -182,11 +194,14 @@ impl KernelPool {
         Some(kernel)
     }
 
-    fn prepare_next(&self, kind: Kind, options: LaunchOptions) {
+    fn prepare_next(&self, mut kind: Kind, options: LaunchOptions) {
         let mut ahead = self.ahead();
-        let lacking = ahead.more
-            && ahead.spares.iter().filter(|spare| spare.kind == kind).count() < self.options.spares;
-        if !lacking {
+        match &ahead.expected {
+            Expected::Nothing => return,
+            Expected::Alike => {}
+            Expected::In(folder) => kind.cwd = Some(folder.clone()),
+        }
+        if ahead.spares.iter().filter(|spare| spare.kind == kind).count() >= self.options.spares {
             return;
         }
         // For another kind than is wanted now.
@@ -194,7 +209,8 @@ impl KernelPool {
         let output = Arc::<LateSink>::default();
         let sink = Arc::clone(&output);
         let on_output: OutputSink = Arc::new(move |stream, bytes| sink.take(stream, bytes));
-        let plan = self.plan(&kind, LaunchOptions { on_output: Some(on_output), ..options });
+        let options = LaunchOptions { cwd: kind.cwd.clone(), on_output: Some(on_output), ..options };
+        let plan = self.plan(&kind, options);
         let making = Making(tokio::spawn(Kernel::launch_planned(plan)));
         ahead.spares.push(Spare { kind, making, output });
         drop(ahead);

@@ -3,7 +3,7 @@
 //! [`drive`] is the loop; `Work` knows how each step is done. Every step finds out by itself what a predecessor that was
 //! killed has already done, or does it again with the same result.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use crate::manager::{EXECUTED, Manager};
 use crate::place::{Destination, Place};
 use crate::policy::{Withheld, task_id, untouchable};
 use crate::redact;
+use crate::route::Triage;
 use crate::verdict::Judgement;
 
 /// How often a change is decided anew because the incident changed meanwhile.
@@ -210,7 +211,7 @@ impl<'a> Work<'a> {
         request.parameters =
             self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
         request.redactor = (*self.manager.redactor()).clone();
-        let working_folder = self.working_folder(triage.working_folder.as_deref()).await?;
+        let working_folder = self.working_folder(&triage).await?;
         request.kernel = KernelRequest { cwd: Some(working_folder.clone()), ..triage.kernel_request() };
         // What it is given to read can be read, and a folder that is its own can be written.
         let containment = &mut request.kernel.containment;
@@ -562,9 +563,9 @@ impl<'a> Work<'a> {
         self.manager.run_folder(&self.case.key).join(name)
     }
 
-    /// The folder the kernel works in: the configured one, or one of the run's own.
-    async fn working_folder(&self, configured: Option<&Path>) -> Result<PathBuf, Trouble> {
-        let folder = configured.map_or_else(|| self.file("work"), Path::to_path_buf);
+    /// The folder the kernel works in; it is there.
+    async fn working_folder(&self, triage: &Triage) -> Result<PathBuf, Trouble> {
+        let folder = self.manager.working_folder(&self.case.key, triage);
         let made = tokio::fs::create_dir_all(&folder).await;
         made.map_err(|error| {
             Trouble::new(Class::Unavailable, format!("cannot make the folder {}", folder.display()))

@@ -35,7 +35,7 @@ pub mod verdict;
 
 pub use error::{Class, Trouble};
 pub use event::Event;
-pub use manager::{Manager, Setup, SetupError, SourceChoice, executed_file, run_folder};
+pub use manager::{Manager, Setup, SetupError, SourceChoice, executed_file, kernel_pool, run_folder};
 pub use pass::{PassError, PassReport};
 pub use run_key::{RunKey, RunKeyError};
 pub use template::TemplateError;

@@ -14,6 +14,7 @@ use rnbexec::redact::{Pattern, Redactor};
 use rnbexec::store::{Location, StoreErrorKind};
 use rnbexec_azure::credential::KnownSecrets;
 use rnbexec_azure::sentinel::Incident;
+use rnbexec_kernel::Expected;
 use rnbexec_notebook::inspect::inspect;
 use rnbexec_notebook::{Json, Notebook, Parameters};
 
@@ -35,7 +36,7 @@ use crate::source::{Arrival, Delivery, IncidentSource};
 use crate::verdict::{Judgement, Verdict, judge};
 
 pub(crate) use setup::Azure;
-pub use setup::{Setup, SetupError, SourceChoice};
+pub use setup::{Setup, SetupError, SourceChoice, kernel_pool};
 
 /// The manager of one configuration. See [`Setup`] for how one is made, [`once`](Self::once) and [`watch`](Self::watch) for what
 /// it does.
@@ -295,6 +296,25 @@ impl Manager {
     /// Where a case's files are: its bundle, its executed notebook.
     pub fn run_folder(&self, key: &RunKey) -> PathBuf {
         run_folder(&self.config.state.folder, key)
+    }
+
+    /// The folder that the kernel of a case works in: the one of its route, or one of its own.
+    pub(crate) fn working_folder(&self, key: &RunKey, triage: &Triage) -> PathBuf {
+        triage.working_folder.clone().unwrap_or_else(|| self.run_folder(key).join("work"))
+    }
+
+    /// The kernel of a case that is waiting for its turn.
+    pub(crate) async fn expected(&self, case: &Case) -> Expected {
+        let triages = self.router.triages();
+        let Some((_, triage)) = triages.iter().find(|(route, _)| *route == case.facts.route) else {
+            return Expected::Nothing;
+        };
+        let folder = self.working_folder(&case.key, triage);
+        match tokio::fs::create_dir_all(&folder).await {
+            Ok(()) => Expected::In(folder),
+            // Its own run will say so.
+            Err(_) => Expected::Nothing,
+        }
     }
 
     /// The executed notebook of a case as far as it is kept on this machine, without what is secret.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rnbexec::{Cancel, CancelHandle, CancelLevel};
+use rnbexec_kernel::Expected;
 use rnbexec_notebook::Json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -433,10 +434,10 @@ impl<'a> Pass<'a> {
         let claimable = self.manager.ledger.claimable(self.manager.now(), &delivered).await?;
         let mut taken: Vec<RunKey> = delivered;
         taken.retain(|key| !claimable.iter().any(|case| case.key == *key));
-        let mut more = false;
+        let mut next = None;
         for case in claimable {
             if self.running.len() >= jobs {
-                more = true;
+                next = Some(case);
                 break;
             }
             let running = self.routes.values().filter(|route| **route == case.facts.route).count();
@@ -458,7 +459,10 @@ impl<'a> Pass<'a> {
             });
         }
         if let Some(pool) = &self.manager.services.kernel_pool {
-            pool.expect_more(more);
+            pool.expect(match &next {
+                Some(case) => self.manager.expected(case).await,
+                None => Expected::Nothing,
+            });
         }
         // Another manager of this machine works on these incidents: their messages take no room here.
         for key in taken {

@@ -117,6 +117,9 @@ pub struct KernelRequest {
     pub environment: EnvironmentRequest,
     /// The kernel's working directory; `None` is the caller's.
     pub cwd: Option<PathBuf>,
+    /// Modules that a kernel which is forked (see [`Services::kernel_pool`](crate::Services::kernel_pool)) has imported before:
+    /// `None` for those that the notebook's cells import first of all.
+    pub imports: Option<Vec<String>>,
     /// Variables set in the kernel's process on top of the inherited ones.
     pub variables: Vec<(String, String)>,
     /// What is closed to it. Needs [`Services::contain_command`](crate::Services::contain_command).

@@ -333,9 +333,10 @@ impl Run<'_> {
         };
         let begun = std::time::Instant::now();
         let cancel = self.cancel.clone();
-        let imports = match self.services.kernel_pool {
-            Some(_) => inspect::leading_imports(&self.notebook),
-            None => Vec::new(),
+        let imports = match (&self.services.kernel_pool, &self.request.kernel.imports) {
+            (Some(_), None) => inspect::leading_imports(&self.notebook),
+            (Some(_), Some(imports)) => imports.clone(),
+            (None, _) => Vec::new(),
         };
         let limits = (self.deadline, cancel);
         let launching = launch(kernelspec, &imports, self.request, self.services, kernel_lines, limits);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rnbexec_kernel::{
-    DeathCause, Kernel, KernelPool, Kernelspec, Origin, PoolOptions, SearchContext, ShutdownPolicy,
+    DeathCause, Expected, Kernel, KernelPool, Kernelspec, Origin, PoolOptions, SearchContext, ShutdownPolicy,
 };
 use rnbexec_tests::{FakeKernel, wait_for};
 use serde_json::{Value, json};
@@ -291,7 +291,7 @@ async fn kernels_that_cannot_be_forked_are_started() {
 async fn the_next_kernel_is_prepared_while_more_are_expected() {
     let world = World::new();
     let pool = KernelPool::new(PoolOptions { fork: false, spares: 1 });
-    pool.expect_more(true);
+    pool.expect(Expected::Alike);
     let first = world.from(&pool, &[]).await;
     let processes = || {
         let kernels = world.scratch.alive().into_iter().filter(|process| process.contains("launcher.py"));
@@ -309,7 +309,21 @@ async fn the_next_kernel_is_prepared_while_more_are_expected() {
     let mut third = pool.launch(&world.spec("python3"), elsewhere, &[]).await.expect("it starts");
     let seen = execute(&mut third, "import os; print(os.getcwd())").await.complete();
     assert_eq!(Path::new(seen.stdout().trim()), world.scratch.root());
-    drop((first, second, third));
+    // Unless it is known where the next will work.
+    pool.expect(Expected::In(world.scratch.home()));
+    let mut elsewhere = world.options.clone();
+    elsewhere.cwd = Some(world.scratch.tmp());
+    let fourth = pool.launch(&world.spec("python3"), elsewhere.clone(), &[]).await.expect("it starts");
+    let known = [&first, &second, &third, &fourth].map(Kernel::pid);
+    let prepared = wait_for("a fifth kernel", Duration::from_mins(1), || {
+        processes().into_iter().find(|pid| !known.contains(pid) && works_in(*pid, &world.scratch.home()))
+    });
+    elsewhere.cwd = Some(world.scratch.home());
+    let mut fifth = pool.launch(&world.spec("python3"), elsewhere, &[]).await.expect("it starts");
+    assert_eq!(fifth.pid(), prepared);
+    let seen = execute(&mut fifth, "import os; print(os.getcwd())").await.complete();
+    assert_eq!(Path::new(seen.stdout().trim()), world.scratch.home());
+    drop((first, second, third, fourth, fifth));
     pool.close().await;
     world.scratch.expect_nothing_left();
 }
@@ -318,7 +332,7 @@ async fn the_next_kernel_is_prepared_while_more_are_expected() {
 async fn a_prepared_kernel_that_died_is_not_handed_out() {
     let world = World::new();
     let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
-    pool.expect_more(true);
+    pool.expect(Expected::Alike);
     let first = world.from(&pool, &[]).await;
     wait_for("the prepared kernel to be gone", Duration::from_mins(1), || {
         for process in world.scratch.alive() {
@@ -337,6 +351,10 @@ async fn a_prepared_kernel_that_died_is_not_handed_out() {
     pool.close().await;
     drop(pool);
     world.scratch.expect_nothing_left();
+}
+
+fn works_in(pid: u32, folder: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)
 }
 
 /// Whether this is a forked kernel, not the server: it has threads.

@@ -87,11 +87,12 @@ const OURS_ALONE: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
 /// Makes the manager.
 pub(crate) async fn manager(
     config: Config,
+    services: Services,
     source: SourceChoice,
     again: bool,
     listener: Listener,
 ) -> Result<Arc<Manager>, Failure> {
-    let setup = Setup { config, services: services(), variables: variables(), source, again, listener };
+    let setup = Setup { config, services, variables: variables(), source, again, listener };
     // Boxed: it holds the clients of half of Azure.
     let made = Box::pin(setup.manager()).await.map_err(|error| not_made(&error))?;
     Ok(Arc::new(made))

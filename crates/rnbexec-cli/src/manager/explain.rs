@@ -12,7 +12,14 @@ use rnbexec_manager::SourceChoice;
 pub(super) async fn explain(args: ExplainArgs) -> Result<u8, Failure> {
     let config = configure::load(&args.config, overrides(&[&args.source, &args.config]))?;
     let reference = configure::reference(&args.incident)?;
-    let manager = configure::manager(config, SourceChoice::Configured, false, configure::nobody()).await?;
+    let manager = configure::manager(
+        config,
+        configure::services(),
+        SourceChoice::Configured,
+        false,
+        configure::nobody(),
+    )
+    .await?;
     let explanation = manager.explain(&reference).await.map_err(|trouble| configure::of_trouble(&trouble))?;
     if args.json {
         print_json(&json!(explanation))?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rnbexec::Services;
 use rnbexec_manager::{Class, Manager, PassError, PassReport, SourceChoice};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ pub(crate) struct Passed {
 pub(super) async fn once(args: OnceArgs) -> Result<u8, Failure> {
     let config = configure::load(&args.config, overrides(&[&args.source, &args.work, &args.config]))?;
     let choice = configure::choice(&args.named.incident)?;
-    let passed = pass(config, choice, args.named.again, Kind::Once).await?;
+    let passed = pass(config, configure::services(), choice, args.named.again, Kind::Once).await?;
     let code = passed.exit_code();
     if args.json {
         print_json(&as_json(&passed, code))?;
@@ -46,7 +47,7 @@ pub(super) async fn once(args: OnceArgs) -> Result<u8, Failure> {
 /// `manager watch`.
 pub(super) async fn watch(args: WatchArgs) -> Result<u8, Failure> {
     let config = configure::load(&args.config, overrides(&[&args]))?;
-    let passed = pass(config, SourceChoice::Configured, false, Kind::Watch).await?;
+    let passed = pass(config, configure::services(), SourceChoice::Configured, false, Kind::Watch).await?;
     // To be told to stop is how a service ends; what it was not left the time for is another matter.
     let code = match passed.signal {
         Some(signal) if passed.report.given_back > 0 => signal.exit_code(),
@@ -89,6 +90,7 @@ pub(crate) enum Kind {
 /// Makes a manager and a pass. Signals drain, then interrupt, then kill.
 pub(crate) async fn pass(
     config: rnbexec_manager::config::Config,
+    services: Services,
     choice: SourceChoice,
     again: bool,
     kind: Kind,
@@ -96,7 +98,8 @@ pub(crate) async fn pass(
     let (mut supervisor, cancel) = Supervisor::listen_and_drain().map_err(|error| deaf(&error))?;
     let progress = Arc::new(Progress::new(Console::stderr(), kind == Kind::Watch));
     let listener = Arc::clone(&progress);
-    let making = configure::manager(config, choice, again, Box::new(move |event| listener.tell(event)));
+    let listening = Box::new(move |event: &rnbexec_manager::Event<'_>| listener.tell(event));
+    let making = Box::pin(configure::manager(config, services, choice, again, listening));
     let manager: Arc<Manager> = match supervisor.abandonable(making).await {
         Ok(made) => made.inspect_err(|_| progress.stop())?,
         Err(Abandoned(signal)) => {

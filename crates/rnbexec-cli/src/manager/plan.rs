@@ -30,7 +30,8 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8, Failure> {
     let listener = Arc::clone(&progress);
     let planning = async {
         let listener: configure::Listener = Box::new(move |event| listener.tell(event));
-        let manager = configure::manager(config, choice, args.named.again, listener).await?;
+        let manager =
+            configure::manager(config, configure::services(), choice, args.named.again, listener).await?;
         manager.plan(cancel).await.map_err(|error| broken(&error))
     };
     let planned = supervised(&mut supervisor, Box::pin(planning)).await;
@@ -144,8 +145,14 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8, Failure> {
     let plan = read(&args.plan)?;
     let (mut supervisor, cancel) = Supervisor::listen_and_drain().map_err(|error| deaf(&error))?;
     let applying = async {
-        let manager =
-            configure::manager(config, SourceChoice::Configured, false, configure::nobody()).await?;
+        let manager = configure::manager(
+            config,
+            configure::services(),
+            SourceChoice::Configured,
+            false,
+            configure::nobody(),
+        )
+        .await?;
         manager.apply(&plan, cancel).await.map_err(|error: PassError| broken(&error))
     };
     let applied = supervised(&mut supervisor, Box::pin(applying)).await?;

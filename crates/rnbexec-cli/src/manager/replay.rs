@@ -25,7 +25,14 @@ pub(super) async fn replay(args: ReplayArgs) -> Result<u8, Failure> {
     let bundles = FolderIncidents::read(&args.bundle).map_err(|trouble| configure::of_trouble(&trouble))?;
     let folder = Folder::make(&args.output)?;
     let config = configuration(&args, &folder)?;
-    let passed = pass(config, SourceChoice::Recorded(bundles, folder.written()), true, Kind::Once).await?;
+    let passed = pass(
+        config,
+        configure::services(),
+        SourceChoice::Recorded(bundles, folder.written()),
+        true,
+        Kind::Once,
+    )
+    .await?;
     let mut replayed = Vec::new();
     for case in &passed.report.ended {
         replayed.push(folder.replayed(&passed.manager, case).await?);

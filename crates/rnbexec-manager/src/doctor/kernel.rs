@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use rnbexec::{Cancel, Input, Limits, Outcome, RunError, RunEvent, RunRequest, Services, run_notebook};
+use rnbexec::{
+    Cancel, Input, KernelRequest, Limits, Outcome, RunError, RunEvent, RunRequest, Services, run_notebook,
+};
+use rnbexec_notebook::inspect::leading_imports;
 use rnbexec_notebook::{Cell, CellType, Json, Notebook};
 use serde::Deserialize;
 
@@ -96,7 +99,8 @@ pub async fn try_kernel(
     let trial = trial(&notebook, is_python);
     let input = Input::Bytes { bytes: trial.to_vec().into(), path: None };
     let mut request = RunRequest::new(input, None);
-    request.kernel = triage.kernel_request();
+    // As the notebook itself would have it, so that what is imported for the trial is imported for its runs too.
+    request.kernel = KernelRequest { imports: Some(leading_imports(&notebook)), ..triage.kernel_request() };
     if triage.working_folder.as_ref().is_none_or(|folder| !folder.is_dir()) {
         request.kernel.cwd = Some(folder.path().to_owned());
     }

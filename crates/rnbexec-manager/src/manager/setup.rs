@@ -280,16 +280,17 @@ impl<'a> Azure<'a> {
     }
 }
 
+/// Where the kernels of this configuration come from: `None` if each is started anew.
+pub fn kernel_pool(config: &Config) -> Option<Arc<KernelPool>> {
+    config.run.fork_server.then(|| Arc::new(KernelPool::new(PoolOptions::default())))
+}
+
 impl Setup {
     /// Makes the manager. What it needs from the beginning is fetched: secrets that the configuration names, the file share
     /// of the Azure ML workspace.
     pub async fn manager(self) -> Result<Manager, SetupError> {
         let Self { config, mut services, variables, source, again, listener } = self;
-        if config.run.fork_server {
-            // A kernel cannot be prepared for a folder that is not there yet.
-            let spares = usize::from(config.run.working_folder.is_some());
-            services.kernel_pool = Some(Arc::new(KernelPool::new(PoolOptions { fork: true, spares })));
-        }
+        services.kernel_pool = services.kernel_pool.or_else(|| kernel_pool(&config));
         let azure = Azure::new(&config, &variables)?;
         let ledger = Ledger::open(&config.state.folder)?;
         let offline = matches!(source, SourceChoice::Bundles(..)) || config.source.kind == SourceKind::Folder;

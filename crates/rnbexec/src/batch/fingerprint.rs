@@ -29,7 +29,8 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         secrets,
         redactor,
         unknown_parameters: _,
-        kernel: KernelRequest { name, language, environment, cwd, variables, containment },
+        // Which modules a fork has imported before makes no difference to what comes of it.
+        kernel: KernelRequest { name, language, environment, cwd, imports: _, variables, containment },
         mode,
         hide_source,
         selection: CellSelection { skip_tags, only_tags },

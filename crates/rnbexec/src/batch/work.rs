@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rnbexec_kernel::Expected;
 use rnbexec_notebook::Notebook;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -147,7 +148,8 @@ impl Work<'_> {
                     Some(item) => {
                         // A kernel for the next run is prepared while this one executes.
                         if let Some(pool) = &self.shared.services.kernel_pool {
-                            pool.expect_more(items.has_more());
+                            let more = items.has_more();
+                            pool.expect(if more { Expected::Alike } else { Expected::Nothing });
                         }
                         self.begin(item);
                     }
