@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::contender::Contender::{self, Bare, Papermill, PapermillOnce, Rnbexec};
-use crate::documents;
+use crate::{documents, startup};
 
 /// What most notebooks begin with.
 const PANDAS: &str = "import pandas\npandas.DataFrame({'a': range(5), 'b': list('abcde')})";
@@ -55,11 +55,31 @@ pub(crate) struct Point {
     pub(crate) notebook: Value,
     /// How many characters the cells print in all.
     pub(crate) printed: usize,
-    /// How often the notebook is run: the length of the backlog where it is more than one notebook that is measured.
-    pub(crate) backlog: Option<usize>,
+    pub(crate) work: Work,
     /// Whether its kernel needs pandas.
     pub(crate) pandas: bool,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// What is done with the notebook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It is run.
+    Run,
+    /// It is run so many times.
+    Backlog(usize),
+    /// So many recorded incidents are triaged, with the notebook that ships.
+    Triage(usize),
+}
+
+impl Work {
+    /// How many notebooks come of it.
+    pub(crate) fn runs(self) -> usize {
+        match self {
+            Self::Run => 1,
+            Self::Backlog(runs) | Self::Triage(runs) => runs,
+        }
+    }
 }
 
 /// A contender, and in how many rounds it takes part.
@@ -73,7 +93,7 @@ impl Point {
     fn new(notebook: Value, entries: &[(Contender, usize)]) -> Self {
         let entry = |&(contender, rounds)| Entry { contender, rounds };
         let entries = entries.iter().filter(|(_, rounds)| *rounds > 0).map(entry).collect();
-        Self { size: 1, label: String::new(), notebook, printed: 0, backlog: None, pandas: false, entries }
+        Self { size: 1, label: String::new(), notebook, printed: 0, work: Work::Run, pandas: false, entries }
     }
 
     fn sized(self, size: usize, unit: &str) -> Self {
@@ -88,13 +108,13 @@ impl Point {
 /// The names of all cases.
 pub(crate) fn names() -> Vec<&'static str> {
     let cases = all(Scale::Tiny).into_iter().map(|case| case.name);
-    cases.chain([documents::NAME]).collect()
+    cases.chain([documents::NAME, startup::NAME]).collect()
 }
 
 /// All cases.
 pub(crate) fn all(scale: Scale) -> Vec<Case> {
     let mut cases = single(scale);
-    cases.extend([growing_cells(scale), growing_output(scale), growing_backlog(scale)]);
+    cases.extend([growing_cells(scale), growing_output(scale), growing_backlog(scale), triage(scale)]);
     cases
 }
 
@@ -191,13 +211,28 @@ fn growing_backlog(scale: Scale) -> Case {
         let entries = [(Bare, bounded), (Rnbexec, scale.rounds(2)), (Papermill, bounded)];
         let point =
             Point::new(notebook(1, PANDAS), &entries).sized(size, if size == 1 { "run" } else { "runs" });
-        Point { backlog: Some(size), pandas: true, ..point }
+        Point { work: Work::Backlog(size), pandas: true, ..point }
     };
     Case {
         name: "backlog",
         what: "more and more runs of a notebook that imports pandas: `rnbexec batch --jobs 2`, papermill in a loop",
         axis: Some("runs"),
         points: sizes.iter().map(point).collect(),
+    }
+}
+
+fn triage(scale: Scale) -> Case {
+    // All that ship.
+    let incidents = scale.pick(1, 8, 68);
+    let entries = [(Rnbexec, scale.rounds(2)), (Papermill, scale.rounds(1))];
+    let notebook = include_str!("../../../notebooks/incident-triage.ipynb");
+    let notebook = serde_json::from_str(notebook).expect("the notebook that ships is JSON");
+    let point = Point::new(notebook, &entries).sized(incidents, "incidents triaged");
+    Case {
+        name: "triage",
+        what: "recorded incidents triaged: `rnbexec demo`, with its reports, and papermill in a loop",
+        axis: None,
+        points: vec![Point { work: Work::Triage(incidents), ..point }],
     }
 }
 

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use rnbexec_oracle as oracle;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::case::Point;
+use crate::case::{Point, Work};
 use crate::measure;
 use crate::result::Sample;
 
@@ -107,14 +107,44 @@ impl World {
     pub(crate) fn can(&self, contender: Contender, point: &Point) -> bool {
         let asked = || self.rnbexec().args(["batch", "--help"]).output();
         contender != Contender::Rnbexec
-            || point.backlog.is_none()
+            || !matches!(point.work, Work::Backlog(_))
             || asked().is_ok_and(|answer| answer.status.success())
+    }
+
+    /// `rnbexec demo` on the first so many incidents.
+    fn demo(&self, incidents: usize, folder: &Path) -> Command {
+        let mut command = self.rnbexec();
+        command.env("XDG_DATA_HOME", data_home()).args([
+            "demo",
+            "--json",
+            "--incidents",
+            &incidents.to_string(),
+        ]);
+        command.arg(folder);
+        command
+    }
+
+    /// A folder of the demo, with all incidents and their data. The triage notebook's kernel is there then, for papermill too.
+    fn incidents(&self) -> PathBuf {
+        let folder = self.path("demo");
+        if !folder.exists() {
+            measure::run(&mut self.demo(1, &folder));
+            let mut install = self.rnbexec();
+            install
+                .env("XDG_DATA_HOME", data_home())
+                .env("JUPYTER_DATA_DIR", self.path("home").join(".local/share/jupyter"));
+            measure::run(install.args(["kernel", "install", "rnbexec-triage"]));
+        }
+        folder
     }
 
     pub(crate) fn prepare<'a>(&'a self, point: &'a Point) -> Job<'a> {
         let notebook = self.path("in.ipynb");
         let text = serde_json::to_vec(&point.notebook).expect("a JSON value is writable");
         fs::write(&notebook, text).expect("the folder is writable");
+        if matches!(point.work, Work::Triage(_)) {
+            self.incidents();
+        }
         Job { world: self, point, notebook }
     }
 }
@@ -135,8 +165,18 @@ impl Job<'_> {
         if contender == Contender::Bare {
             return Sample::of_bare(&done.stdout);
         }
+        if let (Contender::Rnbexec, Work::Triage(incidents)) = (contender, self.point.work) {
+            let said: Value = serde_json::from_str(&done.stdout).expect("the demo prints JSON");
+            assert_eq!(said["incidents"].as_array().map(Vec::len), Some(incidents), "{said}");
+            return Sample {
+                seconds: done.wall.as_secs_f64(),
+                peak_kib: done.peak_kib,
+                complete: true,
+                parts: None,
+            };
+        }
         let printed = self.printed(&output);
-        let complete = printed == self.point.printed * self.point.backlog.unwrap_or(1);
+        let complete = printed == self.point.printed * self.point.work.runs();
         assert!(
             complete || contender != Contender::Rnbexec,
             "rnbexec kept {printed} characters of {}",
@@ -148,25 +188,28 @@ impl Job<'_> {
     fn command(&self, contender: Contender, output: &Path) -> Command {
         let world = self.world;
         let file = output.join("0.ipynb");
-        let mut command = match (contender, self.point.backlog) {
-            (Contender::Bare, runs) => {
+        let mut command = match (contender, self.point.work) {
+            (Contender::Bare, work) => {
                 let mut command = world.python("bare.py");
-                command.arg(&self.notebook).arg(runs.unwrap_or(1).to_string());
+                command.arg(&self.notebook).arg(work.runs().to_string());
                 return command;
             }
-            (Contender::Rnbexec, None) => {
+            (Contender::Rnbexec, Work::Run) => {
                 let mut command = world.rnbexec();
                 command.arg("run");
                 command
             }
-            (Contender::Rnbexec, Some(runs)) => return self.batch(runs, output),
-            (Contender::Papermill | Contender::PapermillOnce, Some(runs)) => {
+            (Contender::Rnbexec, Work::Backlog(_)) => return self.batch(output),
+            (Contender::Rnbexec, Work::Triage(incidents)) => {
+                return world.demo(incidents, &output.join("demo"));
+            }
+            (Contender::Papermill | Contender::PapermillOnce, Work::Backlog(_) | Work::Triage(_)) => {
                 let mut command = world.python("papermill_loop.py");
-                command.arg(&self.notebook).arg(output).arg(runs.to_string());
+                command.arg(&self.notebook).arg(output).arg(self.rows());
                 return command;
             }
-            (Contender::Papermill, None) => world.command(oracle::papermill()),
-            (Contender::PapermillOnce, None) => {
+            (Contender::Papermill, Work::Run) => world.command(oracle::papermill()),
+            (Contender::PapermillOnce, Work::Run) => {
                 let mut command = world.command(oracle::papermill());
                 command.arg("--no-request-save-on-cell-execute");
                 command
@@ -177,25 +220,46 @@ impl Job<'_> {
         command
     }
 
-    /// `rnbexec batch` on so many runs of the notebook, which takes no parameters.
-    fn batch(&self, runs: usize, output: &Path) -> Command {
-        let rows = self.world.path("rows.jsonl");
-        fs::write(&rows, "{}\n".repeat(runs)).expect("the folder is writable");
+    fn batch(&self, output: &Path) -> Command {
         let mut folder = output.as_os_str().to_owned();
         folder.push("/");
         let mut command = self.world.rnbexec();
         command.args(["batch", "--jobs", "2", "--no-progress-bar"]);
-        command.arg(&self.notebook).arg("--each").arg(rows).arg("--output").arg(folder);
+        command.arg(&self.notebook).arg("--each").arg(self.rows()).arg("--output").arg(folder);
         command
+    }
+
+    /// The file with the parameters of each run.
+    fn rows(&self) -> PathBuf {
+        let rows = match self.point.work {
+            Work::Run | Work::Backlog(_) => "{}\n".repeat(self.point.work.runs()),
+            Work::Triage(incidents) => {
+                let demo = self.world.incidents();
+                let mut bundles: Vec<PathBuf> = entries(&demo.join("incidents"))
+                    .filter(|path| path.extension() == Some("json".as_ref()))
+                    .collect();
+                bundles.sort();
+                let row = |bundle: &PathBuf| {
+                    let id = bundle.file_stem().unwrap_or_default().to_string_lossy();
+                    let row =
+                        json!({"incident_id": id, "incident_bundle": bundle, "data_dir": demo.join("data")});
+                    row.to_string() + "\n"
+                };
+                bundles.iter().take(incidents).map(row).collect()
+            }
+        };
+        let path = self.world.path("rows.jsonl");
+        fs::write(&path, rows).expect("the folder is writable");
+        path
     }
 
     /// How many characters the streams of the saved notebooks hold.
     fn printed(&self, folder: &Path) -> usize {
-        let notebooks =
-            fs::read_dir(folder).expect("the folder is ours").map(|entry| entry.expect("an entry").path());
         let mut count = 0;
         let mut printed = 0;
-        for path in notebooks.filter(|path| path.extension().is_some_and(|extension| extension == "ipynb")) {
+        for path in
+            entries(folder).filter(|path| path.extension().is_some_and(|extension| extension == "ipynb"))
+        {
             let bytes = fs::read(&path).expect("a notebook just saved");
             let notebook: Value = serde_json::from_slice(&bytes).expect("a saved notebook is JSON");
             let cells = notebook["cells"].as_array().into_iter().flatten();
@@ -203,9 +267,15 @@ impl Job<'_> {
             printed += outputs.map(|output| length(&output["text"])).sum::<usize>();
             count += 1;
         }
-        assert_eq!(count, self.point.backlog.unwrap_or(1), "notebooks in {}", folder.display());
+        assert_eq!(count, self.point.work.runs(), "notebooks in {}", folder.display());
         printed
     }
+}
+
+/// What lies in a folder of ours.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
+    entries.map(|entry| entry.expect("an entry").path())
 }
 
 /// Of a text that may be an array of lines.
@@ -215,6 +285,11 @@ fn length(text: &Value) -> usize {
         Value::Array(lines) => lines.iter().map(length).sum(),
         _ => 0,
     }
+}
+
+/// Where the triage notebook's kernel is kept, from one benchmark to the next.
+fn data_home() -> PathBuf {
+    oracle::cache_dir().join("data")
 }
 
 /// The folder of modules that holds pandas.

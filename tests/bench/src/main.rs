@@ -8,6 +8,7 @@
 //! - [`contender`]: who runs it.
 //! - [`measure`]: one run of a program, its time and its memory.
 //! - [`documents`]: reading and writing notebooks alone, without a kernel.
+//! - [`startup`]: what rnbexec takes before anything runs.
 //! - [`result`]: what came out, as JSON.
 //! - [`machine`], [`table`], [`plot`]: how it is told.
 
@@ -18,6 +19,7 @@ mod machine;
 mod measure;
 mod plot;
 mod result;
+mod startup;
 mod table;
 
 use std::fs;
@@ -47,10 +49,17 @@ struct Args {
     /// Where the results go
     #[arg(long, value_name = "DIR", default_value_os_t = oracle::workspace().join("target/bench"))]
     out: PathBuf,
+    /// Be the kernel that notes when it is first spoken to
+    #[arg(long, hide = true, value_name = "CONNECTION_FILE", exclusive = true)]
+    listen: Option<PathBuf>,
 }
 
 fn main() {
     let args = Args::parse();
+    if let Some(connection_file) = &args.listen {
+        startup::listen(connection_file);
+        return;
+    }
     let scale = match args {
         Args { tiny: true, .. } => Scale::Tiny,
         Args { quick: true, .. } => Scale::Quick,
@@ -59,8 +68,18 @@ fn main() {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     tell("Installing what is compared, where it is not there yet");
     let world = World::new();
-    let mut results =
-        Results { machine: Machine::this(&world), scale, cases: Vec::new(), documents: Vec::new() };
+    let mut results = Results {
+        machine: Machine::this(&world),
+        scale,
+        startup: None,
+        cases: Vec::new(),
+        documents: Vec::new(),
+    };
+    if wanted(startup::NAME) {
+        tell(startup::NAME);
+        results.startup = Some(startup::measure(&world, scale));
+        save(&results, &args.out);
+    }
     for case in case::all(scale).into_iter().filter(|case| wanted(case.name)) {
         results.cases.push(run(&world, &case));
         results.machine.load.push(load());

@@ -30,7 +30,7 @@ const PANELS: [Panel; 4] = [
     },
     Panel {
         case: "backlog",
-        title: "A backlog of one-cell notebooks",
+        title: "A backlog of notebooks that import pandas",
         unit: "seconds",
         value: Samples::median,
     },

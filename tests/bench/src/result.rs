@@ -8,12 +8,14 @@ use crate::case::{Point, Scale};
 use crate::contender::Contender;
 use crate::documents::Document;
 use crate::machine::Machine;
+use crate::startup::Startup;
 
 /// Everything, as the JSON file has it.
 #[derive(Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) scale: Scale,
+    pub(crate) startup: Option<Startup>,
     pub(crate) cases: Vec<CaseResult>,
     pub(crate) documents: Vec<Document>,
 }

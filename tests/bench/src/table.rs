@@ -45,6 +45,13 @@ pub(crate) fn of(results: &Results) -> String {
             }
         }
     }
+    if let Some(startup) = &results.startup {
+        line(format!(
+            "\nFrom the start of `rnbexec run` to the first byte at its kernel: {:.1} ms; `rnbexec --version`: {:.1} ms (medians).",
+            startup.first_byte * 1e3,
+            startup.version * 1e3,
+        ));
+    }
     if !results.documents.is_empty() {
         line("\nReading and writing notebooks, in milliseconds:\n".to_owned());
         line("| notebook | work | rnbexec | serde_json | Python json | nbformat |".to_owned());
