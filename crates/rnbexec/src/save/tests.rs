@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rnbexec_notebook::{Cell, Json, Object};
 
 use super::*;
+use crate::store::{Environment, Store};
 
 /// Keeps an eye on an image: which of its bytes were written anew since the last look.
 #[derive(Default)]
@@ -113,4 +114,43 @@ async fn an_update_of_one_display_writes_no_other_output() {
     }
     assert!(watch.written - before < 100_000, "{} bytes were written", watch.written - before);
     assert_eq!(saver.parts().concat(), notebook.to_vec());
+}
+
+/// A store that takes a second for each write.
+#[derive(Clone, Default)]
+struct Slow(Arc<std::sync::atomic::AtomicU32>);
+
+#[async_trait::async_trait]
+impl Store for Slow {
+    async fn read(&self, location: &Location) -> Result<Bytes, StoreError> {
+        Err(StoreError::new(Action::Read, location, StoreErrorKind::NotFound))
+    }
+
+    async fn write(&self, _: &Location, _: &[Bytes], _: Durability) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn list(&self, _: &Location) -> Result<Vec<Location>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn saves_that_nobody_waits_for_take_a_tenth_of_the_time_at_most() {
+    let slow = Slow::default();
+    let mut services = Services::from_process();
+    services.stores = Arc::new(Stores::new(&Environment::default()).with_memory(slow.clone()));
+    let saver = Saver::start(&services, Some(Location::memory("slow.ipynb")), Redactor::default());
+    let mut notebook = notebook(1);
+    saver.replace(&mut notebook);
+    let end = Instant::now() + Duration::from_secs(1000);
+    while Instant::now() < end {
+        saver.update_cell(&mut notebook, 0);
+        saver.request();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let saves = slow.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((95..=100).contains(&saves), "{saves} saves of a second each in 1,000 seconds");
 }
