@@ -358,6 +358,48 @@ fn a_kernel_that_needs_a_network_to_be_reached_is_refused_without_one() {
 }
 
 #[test]
+fn each_run_of_a_batch_is_contained_and_its_kernel_is_started_anew() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.join("results")).expect("a folder can be made");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = tcp.local_addr().expect("it is bound").port();
+    let book = Book::new()
+        .parameters("name = ''")
+        .code(&attempt("open(f'out/{name}.txt', 'w').close()"))
+        .code(&attempt(&format!("import socket\nsocket.create_connection(('127.0.0.1', {port}), 5).close()")))
+        .code(&attempt("open(f'results/{name}.txt', 'w').close()"))
+        .code("print(open('/proc/self/cmdline').read())");
+    scratch.write("in.ipynb", book.to_bytes());
+    let batch = |args: &[&str]| {
+        let mut command =
+            scratch.rnbexec(["batch", "in.ipynb", "--grid", "name=a,b,c", "-o", "out/{name}.ipynb"]);
+        finish(command.args(["--jobs", "2"]).args(args)).expect_code(0);
+        scratch.expect_nothing_left();
+        ["a", "b", "c"].map(|name| Saved(scratch.json(format!("out/{name}.ipynb"))))
+    };
+    let limits = ["--memory-limit", "1GiB", "--work-folder", "results"];
+    for fork_server in ["--fork-server", "--no-fork-server"] {
+        for (name, saved) in
+            ["a", "b", "c"].iter().zip(batch(&[&STRICT[..], &limits, &[fork_server]].concat()))
+        {
+            let said: Vec<String> = (1..4).map(|cell| saved.printed(cell).trim_end().to_owned()).collect();
+            assert_eq!(said, ["PermissionError", "ConnectionRefusedError", "done"], "{name}");
+            assert!(!saved.printed(4).contains("fork_server"), "{}", saved.printed(4));
+            let isolation = &saved.0["metadata"]["rnbexec"]["isolation"];
+            assert_eq!(isolation["network"]["by"], "user and network namespaces", "{isolation:#}");
+            assert_eq!(isolation["files"]["work_folders"], json!([scratch.join("results")]), "{isolation:#}");
+            assert_eq!(isolation["memory_limit"]["bytes"], 1 << 30, "{isolation:#}");
+            std::fs::remove_file(scratch.join(format!("results/{name}.txt"))).expect("the run wrote it");
+        }
+    }
+    // Without a word they are forked.
+    for saved in batch(&[]) {
+        assert!(saved.printed(4).contains("fork_server"), "{}", saved.printed(4));
+        assert_eq!(saved.0["metadata"]["rnbexec"]["isolation"], Value::Null);
+    }
+}
+
+#[test]
 fn interrupts_timeouts_and_signals_work_when_contained() {
     let book = three("print('so far', flush=True)\nopen('begun', 'w').close()\nimport time; time.sleep(60)");
     let limits = ["--memory-limit", "1GiB", "--process-limit", "200", "--work-folder", "."];
