@@ -213,7 +213,8 @@ pub(crate) struct Process {
     pub(crate) id: String,
     pub(crate) command_line: String,
     pub(crate) environment: Vec<u8>,
-    /// It is the program under test, or a child of it that has not become another program yet.
+    /// It is the program under test, or a child of it that has not become another program yet; not its guardian, which is a process
+    /// of its own.
     pub(crate) is_under_test: bool,
 }
 
@@ -227,12 +228,14 @@ fn processes(mark: &str) -> Vec<Process> {
         let Ok(environment) = fs::read(path.join("environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
             let line = fs::read(path.join("cmdline")).unwrap_or_default();
+            let command_line = String::from_utf8_lossy(&line).replace('\0', " ");
+            let is_program = fs::read_link(path.join("exe"))
+                .is_ok_and(|exe| exe.file_name() == rnbexec_path().file_name());
             found.push(Process {
                 id: entry.file_name().to_string_lossy().into_owned(),
-                command_line: String::from_utf8_lossy(&line).replace('\0', " "),
                 environment,
-                is_under_test: fs::read_link(path.join("exe"))
-                    .is_ok_and(|exe| exe.file_name() == rnbexec_path().file_name()),
+                is_under_test: is_program && !command_line.ends_with(" guardian "),
+                command_line,
             });
         }
     }

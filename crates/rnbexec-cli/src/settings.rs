@@ -7,7 +7,8 @@ use std::time::Duration;
 use rnbexec::redact::{Pattern, Redactor};
 use rnbexec::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
-    Services, UnknownParameters, store::Location,
+    Services, UnknownParameters,
+    store::{self, Location},
 };
 use rnbexec_kernel::provision::{EnvRequest, NotebookFacts};
 use rnbexec_notebook::parameters::{Parameters, SecretParameters};
@@ -221,7 +222,8 @@ impl Settings {
         Ok(Self { places, parameters, inject, show, fork_server, secret_variables, request })
     }
 
-    /// No process that is started has the variables that secrets came from.
+    /// No process that is started has the variables that secrets came from, save that the guardian has those that it may need to
+    /// write an output.
     pub(crate) fn keep_secret_variables_from(&self, services: &mut Services) {
         for name in &self.secret_variables {
             let Services { variables, environments, kernels, .. } = &mut *services;
@@ -229,6 +231,8 @@ impl Settings {
                 variables.remove(std::ffi::OsStr::new(name));
             }
         }
+        let withheld = self.secret_variables.iter().filter(|name| !store::may_need(name));
+        services.guardian = services.guardian.take().map(|guardian| guardian.without_variables(withheld));
     }
 
     /// One name cannot be both a parameter and a secret: the secret would be saved, or would not count.

@@ -24,12 +24,15 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// Starts the program. Blocks until it runs, for about a millisecond.
+    /// Starts the program, with our variables save those that are `withheld`. Blocks until it runs, for about a millisecond.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(program: &Path, arguments: &[OsString]) -> io::Result<Self> {
+    pub fn start(program: &Path, arguments: &[OsString], withheld: &[OsString]) -> io::Result<Self> {
         let mut command = Command::new(program);
+        for name in withheld {
+            command.env_remove(name);
+        }
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

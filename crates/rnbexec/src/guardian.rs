@@ -33,6 +33,8 @@ pub struct Guardian {
 struct Shared {
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// Variables of ours that it does not get.
+    withheld: Vec<OsString>,
     state: Mutex<State>,
 }
 
@@ -73,8 +75,19 @@ impl Guardian {
     /// A guardian that is started as this program with these arguments. The program must call [`guard`] with its standard
     /// input, and let no signal end it: what ends a run is often sent to all processes around it.
     pub fn of_program(program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Self {
-        let (program, state) = (program.into(), Mutex::default());
-        Self { shared: Arc::new(Shared { program, arguments, state }) }
+        let (program, withheld, state) = (program.into(), Vec::new(), Mutex::default());
+        Self { shared: Arc::new(Shared { program, arguments, withheld, state }) }
+    }
+
+    /// The same, without these variables of this process: it lives while strangers' code runs, and needs none of the secrets that
+    /// were meant for that. What it does need are the credentials of the storage that outputs go to
+    /// ([`store::may_need`](crate::store::may_need)). To be said before the first run: it is another guardian for all that follows.
+    #[must_use]
+    pub fn without_variables<N: Into<OsString>>(&self, names: impl IntoIterator<Item = N>) -> Self {
+        let Shared { program, arguments, withheld, state: _ } = &*self.shared;
+        let withheld = withheld.iter().cloned().chain(names.into_iter().map(Into::into)).collect();
+        let (program, arguments, state) = (program.clone(), arguments.clone(), Mutex::default());
+        Self { shared: Arc::new(Shared { program, arguments, withheld, state }) }
     }
 
     /// Starts it if it is not there. Blocks for about a millisecond.
@@ -145,7 +158,7 @@ impl State {
             return;
         }
         let begun = Instant::now();
-        match Companion::start(&shared.program, &shared.arguments) {
+        match Companion::start(&shared.program, &shared.arguments, &shared.withheld) {
             Ok(process) => {
                 tracing::debug!(after = ?begun.elapsed(), "started a guardian");
                 self.process = Some(process);

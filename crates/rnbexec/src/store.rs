@@ -134,6 +134,26 @@ impl fmt::Debug for Environment {
     }
 }
 
+/// Whether a store, or a credential library that one uses, may look for a variable of this name: for a process that is to write
+/// an output and has no need of other secrets.
+pub fn may_need(name: &str) -> bool {
+    const BEGINNINGS: [&str; 11] = [
+        "AWS_",
+        "AZURE_",
+        "GOOGLE_",
+        "CLOUDSDK_",
+        "GITHUB_",
+        "HADOOP_",
+        "STORAGE_EMULATOR",
+        "IDENTITY_",
+        "IMDS_",
+        "MSI_",
+        "GCE_",
+    ];
+    let name = name.to_ascii_uppercase();
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || name.ends_with("_PROXY")
+}
+
 /// Every store, found by location, with retries of what may pass by itself.
 ///
 /// Making one costs nothing: clients are made when first used.

@@ -92,8 +92,8 @@ pub(crate) async fn manager(
     again: bool,
     listener: Listener,
 ) -> Result<Arc<Manager>, Failure> {
-    let setup = Setup { config, services, variables: variables(), source, again, listener };
     // Boxed: it holds the clients of half of Azure.
+    let setup = setup(config, services, source, again, listener);
     let made = Box::pin(setup.manager()).await.map_err(|error| not_made(&error))?;
     Ok(Arc::new(made))
 }
@@ -105,6 +105,13 @@ pub(crate) fn services() -> Services {
         services.variables.remove(std::ffi::OsStr::new(name));
     }
     services
+}
+
+/// All that it is made of. Its guardian writes to this machine alone, and needs none of its secrets.
+fn setup(config: Config, services: Services, source: SourceChoice, again: bool, listener: Listener) -> Setup {
+    let guardian = services.guardian.map(|guardian| guardian.without_variables(&config.redact.variables));
+    let services = Services { guardian, ..services };
+    Setup { config, services, variables: variables(), source, again, listener }
 }
 
 fn not_made(error: &SetupError) -> Failure {
