@@ -5,7 +5,7 @@ mod report {
 }
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use report::hostile;
 use rnbexec::report::{IndexEntry, IndexOptions, ReportOptions, Scripts, index, report as page};
@@ -222,6 +222,37 @@ fn hostile_outputs_of_every_kind_are_harmless() {
     let scratch = Scratch::new();
     let html = page(&parse(&hostile::notebook(&canary.host())), &ReportOptions::default());
     expect_harmless(&written(&scratch, "hostile.html", &html), &canary);
+}
+
+#[test]
+fn drawings_that_multiply_by_references_hold_no_browser_up() {
+    let scratch = Scratch::new();
+    let mut outputs = hostile::bombs();
+    let count = outputs.len();
+    // What libraries draw stays.
+    let scatter = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' width='99' height='99'><defs><path id='m' d='M0 0L9 9' stroke='red'/></defs>{}</svg>",
+        "<use href='#m' x='1' y='2'/>".repeat(2_000)
+    );
+    outputs.push(display(&json!({"image/svg+xml": scatter, "text/plain": "scatter"})));
+    let html = page(&notebook_of(&[code_cell(&outputs.into())]), &ReportOptions::default());
+    let path = written(&scratch, "bombs.html", &html);
+    let begun = Instant::now();
+    let seen = &visit(&[Visit::file(&path)
+        .reading("[...document.images].every(i => i.complete)")
+        .reading("[...document.images].filter(i => i.naturalWidth === 99).length")
+        .reading("document.querySelectorAll('svg use, svg pattern').length")
+        .reading("[...document.querySelectorAll('pre')].filter(p => p.innerText === 'a drawing').length")])
+        [0];
+    let took = begun.elapsed();
+    assert_eq!(
+        (seen.value(0), seen.value(1), seen.value(2)),
+        (&json!(true), &json!(1), &json!(0)),
+        "{count} bombs"
+    );
+    assert_eq!(seen.value(3), 8, "what stands beside a drawing is shown instead");
+    // A billion elements take hours, if there is memory for them.
+    assert!(took < Duration::from_mins(1), "{took:?}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod index;
 mod markdown;
 mod output;
 mod run;
+mod svg;
 mod text;
 mod verdict;
 mod widgets;

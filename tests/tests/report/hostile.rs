@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::display;
+
 /// JavaScript that fires in every way at once.
 fn fire(canary: &str) -> String {
     format!("top.__pwned=1;window.__pwned=1;document.title='pwned';new Image().src='http://{canary}/fired'")
@@ -263,4 +265,58 @@ pub(crate) fn notebook(canary: &str) -> Value {
         "rnbexec": {"outcome": "cell-failed", "reason": text},
         "widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"w": {"model_name": "HTMLModel", "state": {"value": text}}}}},
     }})
+}
+
+/// Drawings of a few kilobytes that ask for more elements than any browser can draw, by each way to refer to something, in each
+/// form in which an output can hold them.
+pub(crate) fn bombs() -> Vec<Value> {
+    let svg = |content: &str| {
+        format!(
+            "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='99' height='99' \
+             viewBox='0 0 9 9'>{content}</svg>"
+        )
+    };
+    let laughs = |levels: usize, container: &str, reference: &str, last: &str| {
+        let end = container.split(' ').next().unwrap_or_default();
+        let mut content = format!("<{container} id='l0'><rect width='1' height='1' fill='red'/></{end}>");
+        for level in 1..=levels {
+            let below = reference.replace("BELOW", &format!("l{}", level - 1)).repeat(10);
+            content = format!("{content}<{container} id='l{level}'>{below}</{end}>");
+        }
+        svg(&format!("<defs>{content}</defs>{}", last.replace("LAST", &format!("l{levels}"))))
+    };
+    let painted = "<rect width='9' height='9' fill='url(#BELOW)'/>";
+    let pattern = "pattern width='.1' height='.1'";
+    let drawings = [
+        laughs(9, "g", "<use href='#BELOW'/>", "<use href='#LAST'/>"),
+        laughs(9, "g", "<use xlink:href=' #BELOW ' x='1'/>", "<use href='#LAST'/>"),
+        laughs(9, "symbol", "<use href='#BELOW'/>", "<use href='#LAST'/>"),
+        laughs(9, pattern, painted, "<rect width='9' height='9' fill='url(#LAST)'/>"),
+        laughs(
+            9,
+            "mask",
+            "<rect width='9' height='9' style='mask:url(#BELOW)'/>",
+            "<rect width='9' height='9' mask='url(#LAST)'/>",
+        ),
+        laughs(9, "filter", "<feImage href='#BELOW'/>", "<rect width='9' height='9' filter='url(#LAST)'/>"),
+        format!("<!DOCTYPE svg [<!ATTLIST use href CDATA '#a'>]>{}", svg("<g id='a'><use/><use/></g>")),
+    ];
+    let encoded = |svg: &str| {
+        format!("data:image/svg+xml,{}", svg.replace('%', "%25").replace('#', "%23").replace('"', "%22"))
+    };
+    let image = |svg: &str| json!({"text/html": format!("<p>before</p><img src=\"{}\">", encoded(svg))});
+    let markdown = |svg: &str| json!({"text/markdown": format!("![x](<{}>)", encoded(svg).replace('<', "%3C").replace('>', "%3E"))});
+    let inline = |svg: &str| json!({"text/html": svg});
+    let nested = |inner: &str| {
+        svg(&format!("<image href=\"{}\" width='9' height='9'/>", encoded(inner).replace('<', "%3C")))
+    };
+    let mut outputs: Vec<Value> = drawings
+        .iter()
+        .map(|svg| display(&json!({"image/svg+xml": svg, "text/plain": "a drawing"})))
+        .collect();
+    outputs.extend(drawings.iter().map(|svg| display(&image(svg))));
+    outputs.push(display(&markdown(&drawings[0])));
+    outputs.push(display(&inline(&drawings[0])));
+    outputs.push(display(&json!({"image/svg+xml": nested(&drawings[0]), "text/plain": "a drawing"})));
+    outputs
 }

@@ -364,7 +364,13 @@ fn picture(out: &mut String, display: &Display<'_, '_>) -> bool {
         Some((*kind, uri))
     });
     let Some((kind, uri)) = found else {
-        if display.data.keys().any(|kind| kind.starts_with("image/")) {
+        let is_bomb = |kind: &&str| display.text(kind).is_some_and(|data| image::is_bomb(kind, &data));
+        if IMAGES.iter().any(is_bomb) {
+            note(
+                out,
+                "A drawing that repeats itself so often that it would hold up the page; the notebook has it.",
+            );
+        } else if display.data.keys().any(|kind| kind.starts_with("image/")) {
             note(out, "An image that a page cannot show.");
         }
         return false;
