@@ -321,6 +321,43 @@ fn the_readmes_example_runs() {
     assert_eq!(saved.printed(2), "Hello, Hamilton, Margaret!\n");
 }
 
+#[test]
+fn a_terminal_shows_the_whole_and_each_notebook_that_runs() {
+    // Each stays in its last cell until the terminal has shown both there.
+    let waits = "import pathlib, time\nwhile not pathlib.Path('seen').exists(): time.sleep(0.01)";
+    let scratch = scratch_with(&Book::new().parameters("name = ''").code(waits));
+    scratch.write("names.csv", "name\nada\ngrace\n");
+    let mut command = scratch.rnbexec_on_a_terminal([
+        "batch",
+        "in.ipynb",
+        "--each",
+        "names.csv",
+        "-o",
+        "{name}.ipynb",
+        "-j",
+        "2",
+    ]);
+    let screen = fs::File::create(scratch.join("screen")).expect("the folder is ours");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(screen).stderr(Stdio::null()).spawn().expect("it runs");
+    // Bars are drawn anew as a whole.
+    let drawn = |text: &str| {
+        text.rsplit("0/2 runs").find(|bars| bars.matches(".ipynb").count() >= 2).map(str::to_owned)
+    };
+    let bars = wait_for("both bars", DEADLINE, || {
+        let text = String::from_utf8_lossy(&fs::read(scratch.join("screen")).ok()?).into_owned();
+        let bars = drawn(&text)?;
+        (bars.matches("cell 3/3").count() == 2).then_some(bars)
+    });
+    for shown in ["2 running", "ada.ipynb", "grace.ipynb"] {
+        assert!(bars.contains(shown), "{shown} is missing in {bars}");
+    }
+    scratch.write("seen", "");
+    assert!(child.wait().is_ok_and(|status| status.success()));
+    let screen = String::from_utf8_lossy(&scratch.read("screen")).into_owned();
+    assert!(screen.contains("2 succeeded"), "{screen}");
+}
+
 /// How much memory a process has, in KiB.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
