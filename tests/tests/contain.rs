@@ -265,6 +265,48 @@ fn memory_is_watched_where_no_control_group_can_be_made() {
     }
 }
 
+/// A command of another user than root, who has no privileges; whatever is root's belongs to them here.
+fn without_privileges(command: &Command) -> Command {
+    wrapped(command, &["unshare", "--user", "--map-user=65534", "--map-group=65534"])
+}
+
+#[test]
+fn another_user_than_root_is_contained_as_well_without_control_groups() {
+    let scratch = Scratch::new();
+    let outside = scratch.root().join("outside");
+    std::fs::write(scratch.home().join("secret"), "s3cret").expect("home can be written");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = tcp.local_addr().expect("it is bound").port();
+    let cells = [
+        "import os\nprint(os.getuid(), open('/proc/self/status').read().split('CapEff:')[1].split()[0])"
+            .to_owned(),
+        attempt(&format!("open({:?}, 'w').close()", outside.display())),
+        attempt(&format!("import socket\nsocket.create_connection(('127.0.0.1', {port}), 5).close()")),
+        attempt(&format!("open({:?}).read()", scratch.home().join("secret").display())),
+    ];
+    let book = cells.iter().fold(Book::new(), |book, cell| book.code(cell));
+    scratch.write("in.ipynb", book.to_bytes());
+    let mut command = scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]);
+    command.args(STRICT).args(["--memory-limit", "1GiB"]);
+    finish(&mut without_control_groups(&without_privileges(&command))).expect_code(0);
+    scratch.expect_nothing_left();
+    let saved = Saved::of(&scratch);
+    let said: Vec<String> = (0..4).map(|cell| saved.printed(cell).trim_end().to_owned()).collect();
+    let (denied, refused) = ("PermissionError", "ConnectionRefusedError");
+    assert_eq!(said, ["65534 0000000000000000", denied, refused, denied]);
+    let by = |limit: &str| isolation(&scratch)[limit]["by"].clone();
+    assert_eq!(by("memory_limit"), "watching its processes in /proc");
+    assert_eq!(by("network"), "user and network namespaces");
+}
+
+#[test]
+fn a_limit_of_processes_that_does_not_bind_root_by_another_name_is_an_error() {
+    let scratch = scratch_with_an_earlier_output();
+    let command = scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--process-limit", "60"]);
+    let done = finish(&mut without_control_groups(&without_privileges(&command)));
+    expect_refused(&scratch, &done, "cannot limit the number of its processes: setting RLIMIT_NPROC");
+}
+
 #[test]
 fn what_processes_share_counts_once() {
     let scratch = Scratch::new();

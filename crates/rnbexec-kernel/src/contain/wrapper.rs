@@ -96,9 +96,7 @@ fn contain(order: &Order) -> Result<Option<u32>, Refusal> {
         enter_namespaces(order)?;
     }
     if let Some(most) = order.process_limit {
-        // Counted in the user namespace, of which we are the first process.
-        limit(Resource::Nproc, most, most)
-            .map_err(|error| refuse(Restriction::ProcessLimit, "setting RLIMIT_NPROC", error))?;
+        limit_processes(most)?;
     }
     let mut version = None;
     if order.wants_namespaces() || order.close_processes || order.files.is_some() {
@@ -129,6 +127,22 @@ fn limit_resources(order: &Order) -> Result<(), Refusal> {
     limit(Resource::Cpu, seconds, seconds.saturating_add(1))
         .and_then(|()| limit(Resource::Core, 0, 0))
         .map_err(|error| refuse(Restriction::CpuLimit, "setting RLIMIT_CPU", error))
+}
+
+/// Counted in the user namespace, of which we are the first process.
+fn limit_processes(most: u64) -> Result<(), Refusal> {
+    let failed = |error| refuse(Restriction::ProcessLimit, "setting RLIMIT_NPROC", error);
+    let hard = getrlimit(Resource::Nproc).maximum;
+    let none = Rlimit { current: Some(0), maximum: hard };
+    setrlimit(Resource::Nproc, none).map_err(|error| failed(error.into()))?;
+    // Root is not bound by it, whatever root is called in here: so it is tried.
+    if let Ok(thread) = std::thread::Builder::new().spawn(|| ()) {
+        drop(thread.join());
+        let reason =
+            io::Error::other("it does not bind this user, who is root outside of the user namespace");
+        return Err(failed(reason));
+    }
+    limit(Resource::Nproc, most, most).map_err(failed)
 }
 
 /// Never above the hard limit that is there.
