@@ -10,11 +10,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::process;
+
 /// How long it may take to end when its input has.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How often it is looked whether it has ended: on most systems nothing tells of one child's end alone.
-const LOOK_AGAIN: Duration = Duration::from_micros(200);
 
 /// The process that clears up after this one, should this one be killed. Dropped, it is left to itself.
 #[derive(Debug)]
@@ -59,9 +58,6 @@ impl Companion {
     pub fn dismiss(self) {
         let Self { mut child, pipe } = self;
         drop(pipe);
-        let deadline = Instant::now() + FAREWELL;
-        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(LOOK_AGAIN);
-        }
+        process::reap(&mut child, Instant::now() + FAREWELL);
     }
 }

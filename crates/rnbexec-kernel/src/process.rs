@@ -35,7 +35,7 @@ mod group;
 
 #[cfg(target_os = "linux")]
 pub(crate) use group::isolate;
-pub(crate) use system::DirectoryWatch;
+pub(crate) use system::{DirectoryWatch, reap};
 
 /// How much of the end of stderr is kept to explain a death.
 const STDERR_TAIL: usize = 8 << 10;

@@ -29,6 +29,10 @@ use crate::zmq::{self, SocketType, ZmqError};
 /// A free port may be taken before the kernel binds it; so often it is started again with others.
 const PORT_TRIES: usize = 4;
 
+/// How long a socket may be bound before it listens, where the kernel is not held up in between, and how often that is waited for.
+const BIND_TO_LISTEN: Duration = Duration::from_micros(50);
+const LOOKS_AT_ONCE: usize = 10;
+
 /// A kernel that has not answered a `kernel_info_request` for so long may have lost it.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -400,6 +404,7 @@ async fn converse(
 /// Connects as soon as the kernel listens.
 async fn connect(connection: &Connection, channel: Channel, watch: &mut DirectoryWatch) -> zmq::Stream {
     let endpoints = connection.endpoints(channel);
+    let mut looks_at_once = LOOKS_AT_ONCE;
     loop {
         let mut bound = false;
         for endpoint in &endpoints {
@@ -410,10 +415,14 @@ async fn connect(connection: &Connection, channel: Channel, watch: &mut Director
         }
         // No event tells when a bound socket begins to listen, which is microseconds later, nor when anybody listens
         // on a port.
-        if bound {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        } else {
+        if !bound {
             watch.changed().await;
+        } else if looks_at_once > 0 {
+            looks_at_once -= 1;
+            // Shorter than any timer; this thread has nothing else to do.
+            std::thread::sleep(BIND_TO_LISTEN);
+        } else {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }

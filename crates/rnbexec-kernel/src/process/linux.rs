@@ -5,13 +5,19 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
 /// How often processes that a kernel left are looked for: killing some may let others come to light.
 const LOOKS_FOR_MARKED: usize = 8;
+
+/// How long killed processes may take to be gone: one that the system is busy with ends when that is done.
+const DEATH: Duration = Duration::from_secs(2);
 
 /// Room for the environment of most processes, in bytes.
 const ENVIRONMENT: usize = 32 << 10;
@@ -37,15 +43,45 @@ pub(super) fn kill_marked(name: &str, value: &str) {
         if marked.is_empty() {
             return;
         }
+        let mut dying = Vec::new();
         for pid in marked {
             // The descriptor holds on to the process: its id cannot become another's between the look and the signal.
-            if let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
                 && is_marked(pid, &mark, &mut buffer)
-                && let Err(error) = rustix::process::pidfd_send_signal(&process, Signal::KILL)
             {
-                tracing::debug!(%error, "a process that a kernel left is gone already");
+                match pidfd_send_signal(&process, Signal::KILL) {
+                    Ok(()) => dying.push(process),
+                    Err(error) => tracing::debug!(%error, "a process that a kernel left is gone already"),
+                }
             }
         }
+        let deadline = Instant::now() + DEATH;
+        for process in dying {
+            wait_for_end(&process, deadline);
+        }
+    }
+}
+
+/// Blocks until a process has ended, or the deadline.
+fn wait_for_end(process: &OwnedFd, deadline: Instant) {
+    loop {
+        let Ok(left) = deadline.saturating_duration_since(Instant::now()).try_into() else { return };
+        // It is readable when it has ended.
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}
+
+/// Reaps a child, which is about to end, and waits for that until the deadline.
+pub(crate) fn reap(child: &mut Child, deadline: Instant) {
+    match pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        Ok(process) => wait_for_end(&process, deadline),
+        Err(error) => tracing::debug!(%error, "a child's end cannot be waited for"),
+    }
+    if let Err(error) = child.try_wait() {
+        tracing::debug!(%error, "a child cannot be reaped");
     }
 }
 

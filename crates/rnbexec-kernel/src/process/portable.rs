@@ -2,6 +2,8 @@
 //! watches its parent itself (ipykernel does).
 
 use std::path::Path;
+use std::process::Child;
+use std::time::Instant;
 
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "the signature of its Linux counterpart")]
@@ -11,6 +13,13 @@ pub(super) fn die_with_parent(_: rustix::process::Pid) -> std::io::Result<()> {
 
 /// The environment of other processes cannot be read everywhere: what leaves the process group stays.
 pub(super) fn kill_marked(_: &str, _: &str) {}
+
+/// Reaps a child, which is about to end, and waits for that until the deadline. Nothing tells of one child's end alone here.
+pub(crate) fn reap(child: &mut Child, deadline: Instant) {
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        std::thread::sleep(super::LOOK_AGAIN);
+    }
+}
 
 /// Nothing tells us of a new socket here, so we look again every few milliseconds.
 pub(crate) struct DirectoryWatch;
