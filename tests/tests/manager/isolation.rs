@@ -111,19 +111,21 @@ fn a_notebook_that_exceeds_its_memory_limit_is_killed_and_a_person_reads_why() {
     assert_eq!(case.facts.class, Some(Class::Notebook));
 }
 
+/// A command where an administrator forbids user namespaces, as many do.
+fn without_namespaces(desk: &Desk, command: &Command) -> Command {
+    let mut wrapped = desk.scratch.command("unshare");
+    wrapped.args(["--user", "--map-root-user", "sh", "-c"]);
+    wrapped.args(["echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped
+}
+
 #[test]
 fn what_this_machine_cannot_close_leaves_the_incident_to_a_person_and_nothing_is_run() {
     let desk = desk("no_network = true");
     let incident = &desk.seed_scripts(&[("Low", "find('High')")])[0];
-    // Where an administrator forbids user namespaces, as many do.
-    let command = once(&desk);
-    let mut wrapped = Command::new("unshare");
-    wrapped.args(["--user", "--map-root-user", "sh", "-c"]);
-    wrapped.args(["echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]);
-    wrapped.arg(command.get_program()).args(command.get_args()).env_clear();
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    wrapped.current_dir(desk.scratch.path());
-    let done = finish(&mut wrapped);
+    let done = finish(&mut without_namespaces(&desk, &once(&desk)));
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let case = runtime.block_on(desk.case(incident));
@@ -144,5 +146,10 @@ fn what_this_machine_cannot_close_leaves_the_incident_to_a_person_and_nothing_is
     assert!(desk.log().contains("cannot close the network to it"), "{}", desk.log());
     assert_eq!(desk.runs(), Vec::<String>::new());
     assert_eq!(desk.azure.incident(incident)["properties"]["severity"], json!("Low"));
+    // Whoever asks before is told.
+    let mut doctor = desk.scratch.rnbexec(["manager", "doctor", "--config", "manager.toml"]);
+    let told = finish(&mut without_namespaces(&desk, doctor.envs(desk.env())));
+    let told = told.expect_code(1).stdout_text();
+    assert!(told.contains("cannot close the network to it") && told.contains("allow them (sysctl"), "{told}");
     assert!(fs::read_dir(desk.scratch.tmp()).expect("a folder").next().is_none(), "nothing is left");
 }
