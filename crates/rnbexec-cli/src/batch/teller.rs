@@ -340,12 +340,14 @@ impl<'a> Conclusion<'a> {
 
 /// What went wrong and the nearest cause, each with its first line.
 fn in_a_line(failure: &Failure) -> String {
-    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    std::iter::once(&failure.what)
-        .chain(&failure.causes)
-        .map(|text| first(text))
-        .collect::<Vec<_>>()
-        .join(": ")
+    // Of a text that announces more, the end: it is that of a traceback, or a process's last words.
+    let short = |text: &String| {
+        let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let last = if first.ends_with(':') { lines.last() } else { None };
+        last.map_or_else(|| first.to_owned(), |last| format!("{first} {}", last.trim_start()))
+    };
+    std::iter::once(&failure.what).chain(&failure.causes).map(short).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -356,6 +358,16 @@ mod tests {
 
     use super::*;
     use crate::progress::Show;
+
+    #[test]
+    fn a_failure_in_a_line_has_the_last_of_the_last_words() {
+        let died =
+            "the kernel died; its last words on stderr:\nTraceback:\n  File \"x\"\nImportError: no zmq\n";
+        let failure = Failure::new("the kernel did not start\nat all").cause(died);
+        let line = "the kernel did not start: the kernel died; its last words on stderr: ImportError: no zmq";
+        assert_eq!(in_a_line(&failure), line);
+        assert_eq!(in_a_line(&Failure::new("to be told:")), "to be told:");
+    }
 
     fn teller(record: Option<Record>) -> (Teller, CancelHandle) {
         let (cancel, _) = rnbexec::Cancel::new();
