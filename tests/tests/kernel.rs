@@ -418,6 +418,43 @@ async fn code_cannot_tell_our_launcher_from_the_stock_one() {
     world.scratch.expect_nothing_left();
 }
 
+/// Whatever makes Python of a cell's source, also when it depends on what was executed before.
+const TRANSFORMED: [&str; 12] = [
+    "%alias greet echo hello",
+    "greet",
+    "greet = 'a name'",
+    "print(greet)",
+    "%autocall 2",
+    "print 'called'",
+    "%autocall 0",
+    "seen = []\ndef count(lines):\n    seen.append(''.join(lines))\n    return lines\nget_ipython().input_transformers_cleanup.append(count)",
+    "print(len(seen))",
+    "get_ipython().input_transformers_cleanup.remove(count)\nprint(len(seen))",
+    "import asyncio\nawait asyncio.sleep(0)\nprint('awaited')\n!echo from a shell",
+    "cell = 'greeting'\nget_ipython().run_cell(cell)\ngreeting = 'hello again'\nget_ipython().run_cell(cell);",
+];
+
+#[tokio::test]
+async fn cells_are_transformed_as_the_stock_launcher_has_it() {
+    let mut world = World::new();
+    let mut seen = Vec::new();
+    for launcher in [Launcher::Lossless, Launcher::Stock] {
+        world.options.launcher = launcher;
+        let mut kernel = world.launch("python3").await;
+        let mut outcomes = Vec::new();
+        for cell in TRANSFORMED {
+            let done = execute(&mut kernel, cell).await.complete();
+            outcomes.push((cell, done.stdout(), done.reply["status"].clone()));
+        }
+        seen.push(outcomes);
+        kernel.shutdown(ShutdownPolicy { grace: Duration::ZERO }).await;
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!((seen[0][1].1.trim_end(), seen[0][3].1.trim_end()), ("hello", "a name"));
+    assert_eq!((seen[0][8].1.as_str(), seen[0][9].1.as_str()), ("2\n", "4\n"));
+    world.scratch.expect_nothing_left();
+}
+
 #[tokio::test]
 async fn a_python_without_ipykernel_says_so() {
     let world = World::new();

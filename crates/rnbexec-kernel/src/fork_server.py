@@ -77,6 +77,10 @@ class Preloaded:
 
 def preload(options):
     """Imports what notebooks will; returns what was left out, and why."""
+    import gc
+
+    # What is imported stays: looking through it for garbage again and again finds nothing.
+    gc.disable()
     # As ipykernel does before the first cell; matplotlib reads it when it is imported.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     before = set(sys.modules)
@@ -209,6 +213,7 @@ def serve(left_out):
     running, ended = set(), set()
     gc.collect()
     gc.freeze()
+    gc.enable()
 
     def tell(**message):
         runner.send(json.dumps(message).encode())

@@ -11,6 +11,8 @@ And if the module is ipykernel itself:
 4. Its end is not held up: by child processes that have ended already and were never waited for (stock ipykernel tries to
    kill such zombies for 28 seconds), or by a thread that waits for the iopub thread when that has just been stopped (in
    one of a hundred stock ipykernels: 10 seconds to flush, for ever to send).
+5. The source of a cell is made Python of (magics, shell escapes) once and not twice, unless the notebook has added
+   transformations of its own.
 
 Should ipykernel not be as it is expected here, the module is run as it is.
 """
@@ -64,6 +66,7 @@ def ipykernel():
     if app is not None:
         pass_over_zombies()
         finish_what_was_scheduled()
+        transform_once()
     return app
 
 
@@ -173,6 +176,41 @@ def finish_what_was_scheduled():
 
     IOPubThread.stop = stop_and_finish
     IOPubThread.schedule = schedule
+
+
+def transform_once():
+    try:
+        from IPython.core.inputtransformer2 import TransformerManager
+        from ipykernel.zmqshell import ZMQInteractiveShell as Shell
+
+        transform = Shell.transform_cell
+        usual = steps(TransformerManager())
+    except Exception:
+        return
+    # ipykernel transforms a cell to see whether it has to be awaited, and IPython the same once more when it runs it.
+    kept = [None, None]
+
+    def once(self, raw_cell):
+        try:
+            known = steps(self.input_transformer_manager) == usual and not self.input_transformers_post
+        except Exception:
+            known = False
+        (raw, cell), kept[:] = kept, (None, None)
+        by_kernel = sys._getframe(1).f_code.co_name == "do_execute"
+        if by_kernel or not known or raw is not raw_cell:
+            cell = transform(self, raw_cell)
+        # A single line may be rewritten in ways that are told.
+        if by_kernel and known and len(cell.splitlines()) > 1:
+            kept[:] = raw_cell, cell
+        return cell
+
+    Shell.transform_cell = once
+
+
+def steps(manager):
+    """What is done to a cell; the methods of a manager are taken for those of any other."""
+    lists = manager.cleanup_transforms, manager.line_transforms, manager.token_transformers
+    return [[getattr(step, "__func__", step) for step in steps] for steps in lists]
 
 
 if __name__ == "__main__":
