@@ -9,7 +9,7 @@ import re
 
 from rnbexec_verdict import COLOURS, SEVERITIES, badge, clean, escape, unlink
 
-__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "show", "table", "tree", "unlink"]
+__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "picture", "show", "table", "tree", "unlink"]
 
 LINE = "rgba(128,128,128,0.35)"
 SOFT = "#6c7178"  # legible on white and on black
@@ -115,3 +115,18 @@ def figures():
         "grid.color": SOFT, "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False,
         "font.size": 9, "figure.dpi": 110, "text.parse_math": False, "text.usetex": False, "axes.titlesize": 10,
     })
+
+
+def picture(figure, text):
+    """Displays a `matplotlib.figure.Figure`; `text` says what it shows where no picture can be seen."""
+    from base64 import b64encode
+    from io import BytesIO
+
+    from IPython.display import display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    png = BytesIO()
+    # With "tight" everything would be drawn twice, and packing it as tightly as can be takes longer than it saves.
+    figure.savefig(png, format="png", bbox_inches=figure.get_tightbbox().padded(0.1), pil_kwargs={"compress_level": 1})
+    display({"image/png": b64encode(png.getvalue()).decode(), "text/plain": _text(text, 300)}, raw=True)
