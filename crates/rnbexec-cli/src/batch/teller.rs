@@ -344,7 +344,7 @@ fn in_a_line(failure: &Failure) -> String {
     let short = |text: &String| {
         let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
-        let last = if first.ends_with(':') { lines.last() } else { None };
+        let last = if first.ends_with(':') { lines.next_back() } else { None };
         last.map_or_else(|| first.to_owned(), |last| format!("{first} {}", last.trim_start()))
     };
     std::iter::once(&failure.what).chain(&failure.causes).map(short).collect::<Vec<_>>().join(": ")
