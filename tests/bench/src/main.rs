@@ -37,7 +37,7 @@ use result::{CaseResult, PointResult, Results};
 /// Measures rnbexec against papermill and against the bare kernel.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Fewer rounds and smaller sizes: minutes instead of half an hour
+    /// Fewer rounds and smaller sizes: minutes instead of twenty
     #[arg(long)]
     quick: bool,
     /// One round at the smallest sizes: shows that the benchmark works, and measures nothing
