@@ -225,12 +225,12 @@ fn processes(mark: &str) -> Vec<Process> {
     for entry in entries.flatten() {
         let path = entry.path();
         // A process may end while we look; then it is not alive.
+        let Ok(exe) = fs::read_link(path.join("exe")) else { continue };
         let Ok(environment) = fs::read(path.join("environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
             let line = fs::read(path.join("cmdline")).unwrap_or_default();
             let command_line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let is_program = fs::read_link(path.join("exe"))
-                .is_ok_and(|exe| exe.file_name() == rnbexec_path().file_name());
+            let is_program = exe.file_name() == rnbexec_path().file_name();
             found.push(Process {
                 id: entry.file_name().to_string_lossy().into_owned(),
                 environment,
