@@ -21,7 +21,7 @@ pub(crate) const FILE: &str = "rnbexec-manager.toml";
 pub(crate) type Listener = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// A listener that does not listen.
-pub(crate) fn nobody() -> Listener {
+fn nobody() -> Listener {
     Box::new(|_| {})
 }
 
@@ -96,6 +96,11 @@ pub(crate) async fn manager(
     let setup = setup(config, services, source, again, listener);
     let made = Box::pin(setup.manager()).await.map_err(|error| not_made(&error))?;
     Ok(Arc::new(made))
+}
+
+/// A manager of what the configuration names, which tells nobody.
+pub(crate) async fn quiet_manager(config: Config) -> Result<Arc<Manager>, Failure> {
+    manager(config, services(), SourceChoice::Configured, false, nobody()).await
 }
 
 /// The world around the runs.

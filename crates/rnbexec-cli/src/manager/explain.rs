@@ -6,20 +6,12 @@ use super::args::{ExplainArgs, overrides};
 use super::{configure, print, print_json};
 use crate::exit;
 use crate::failure::Failure;
-use rnbexec_manager::SourceChoice;
 
 /// `manager explain`.
 pub(super) async fn explain(args: ExplainArgs) -> Result<u8, Failure> {
     let config = configure::load(&args.config, overrides(&[&args.source, &args.config]))?;
     let reference = configure::reference(&args.incident)?;
-    let manager = configure::manager(
-        config,
-        configure::services(),
-        SourceChoice::Configured,
-        false,
-        configure::nobody(),
-    )
-    .await?;
+    let manager = configure::quiet_manager(config).await?;
     let explanation = manager.explain(&reference).await.map_err(|trouble| configure::of_trouble(&trouble))?;
     if args.json {
         print_json(&json!(explanation))?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rnbexec_manager::PassError;
 use rnbexec_manager::plan::{Applied, Plan, Planned, PlannedOutcome, PlannedRequest};
-use rnbexec_manager::{PassError, SourceChoice};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -145,14 +145,7 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8, Failure> {
     let plan = read(&args.plan)?;
     let (mut supervisor, cancel) = Supervisor::listen_and_drain().map_err(|error| deaf(&error))?;
     let applying = async {
-        let manager = configure::manager(
-            config,
-            configure::services(),
-            SourceChoice::Configured,
-            false,
-            configure::nobody(),
-        )
-        .await?;
+        let manager = configure::quiet_manager(config).await?;
         manager.apply(&plan, cancel).await.map_err(|error: PassError| broken(&error))
     };
     let applied = supervised(&mut supervisor, Box::pin(applying)).await?;
