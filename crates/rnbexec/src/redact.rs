@@ -4,10 +4,11 @@
 //! and hexadecimal digits), and what a [`Pattern`] describes.
 //!
 //! Known secrets are searched for all at once, each pattern once, in time that grows with the text alone. Escape sequences and
-//! HTML tags that cut a known secret in pieces do not hide it, nor do the lines and messages that it is spread over. Texts are
-//! searched, images and other binary data are not. What is told of it is which kinds were masked and how often, never a value.
+//! HTML tags that cut a known secret in pieces do not hide it, nor do the lines and messages that it is spread over. What is
+//! percent-encoded or in base64 is searched as it is and decoded. Texts are searched, images and other binary data are not. What is told of it is which kinds were masked and how often, never a value.
 
 mod document;
+mod encoded;
 mod known;
 mod live;
 mod pattern;
@@ -37,6 +38,9 @@ const KNOWN: &str = "known secret";
 
 /// The most of a line, in bytes, in which a pattern is sure to be seen while the line is still being written.
 const LONGEST_LINE: usize = 8 << 10;
+
+/// How many encodings one in the other are decoded: a signature in a URL in base64.
+const ENCODINGS: usize = 2;
 
 /// Takes secrets out of texts and documents. Cheap to clone; one that looks for nothing costs nothing.
 #[derive(Clone, Default)]
@@ -172,32 +176,46 @@ impl Redactor {
         if self.is_empty() {
             return marks;
         }
-        self.marks_of_known(text, None, Within::Nothing, &mut marks);
-        self.marks_of_patterns(text, None, Within::Nothing, &mut marks);
+        let found = self.found(text, ENCODINGS).into_iter();
+        marks.extend(found.map(|(place, kind)| Mark { place, kind, within: Within::Nothing }));
         if let Some(view) = View::without_escapes(text) {
-            self.marks_of_known(view.text(), Some(&view), Within::Escapes, &mut marks);
-            self.marks_of_patterns(view.text(), Some(&view), Within::Escapes, &mut marks);
+            let found = self.found(view.text(), ENCODINGS).into_iter();
+            marks.extend(found.map(|(place, kind)| Mark::seen(&view, place, kind, Within::Escapes)));
         }
         // Patterns would match across the cells of a table.
         if !self.known.is_empty()
             && let Some(view) = View::without_tags(text)
         {
-            self.marks_of_known(view.text(), Some(&view), Within::TagsAndEscapes, &mut marks);
+            let found = self.known.places(view.text()).into_iter();
+            marks.extend(found.map(|place| Mark::seen(&view, place, KNOWN, Within::TagsAndEscapes)));
         }
         merged(marks)
     }
 
-    fn marks_of_known(&self, text: &str, view: Option<&View>, within: Within, marks: &mut Vec<Mark>) {
-        let places = self.known.places(text).into_iter();
-        marks.extend(places.map(|place| Mark { place: View::behind(view, place), kind: KNOWN, within }));
+    /// Where secrets stand in a text, as they are or in so many encodings, one in the other.
+    fn found(&self, text: &str, encodings: usize) -> Vec<(Range<usize>, &'static str)> {
+        let mut found = self.found_in_one(text, encodings);
+        if encodings > 0
+            && let Some(view) = encoded::unwrapped(text)
+        {
+            let within = self.found_in_one(view.text(), encodings).into_iter();
+            found.extend(within.map(|(place, kind)| (view.behind(place), kind)));
+        }
+        found
     }
 
-    fn marks_of_patterns(&self, text: &str, view: Option<&View>, within: Within, marks: &mut Vec<Mark>) {
+    fn found_in_one(&self, text: &str, encodings: usize) -> Vec<(Range<usize>, &'static str)> {
+        let mut found: Vec<_> = self.known.places(text).into_iter().map(|place| (place, KNOWN)).collect();
         for pattern in &*self.patterns {
-            let places = pattern.places(text).into_iter();
-            let kind = pattern.kind();
-            marks.extend(places.map(|place| Mark { place: View::behind(view, place), kind, within }));
+            found.extend(pattern.places(text).into_iter().map(|place| (place, pattern.kind())));
         }
+        if encodings > 0 {
+            for decoded in encoded::url(text).chain(encoded::base64(text)) {
+                let within = self.found(decoded.text(), encodings - 1).into_iter();
+                found.extend(within.map(|(place, kind)| (decoded.behind(place), kind)));
+            }
+        }
+        found
     }
 
     /// Where the line begins, or the block, to whose end a pattern may match.
@@ -206,6 +224,7 @@ impl Redactor {
             return text.len();
         }
         let line = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let line = encoded::first_line(text, line, text.len().saturating_sub(2 * LONGEST_LINE));
         let block = self.patterns.iter().filter_map(|pattern| pattern.open_block(text)).min();
         let open = line.min(block.unwrap_or(line));
         // Half of what is too long goes at a time: what is searched twice stays bounded.
@@ -284,6 +303,10 @@ impl fmt::Display for Masked {
 }
 
 impl Mark {
+    fn seen(view: &View, place: Range<usize>, kind: &'static str, within: Within) -> Self {
+        Self { place: view.behind(place), kind, within }
+    }
+
     /// What stands where the secret stood: the mask, and the colours and tags that were within.
     fn replacement(&self, text: &str) -> Cow<'static, str> {
         let secret = &text[self.place.clone()];

@@ -51,6 +51,12 @@ for one in all[:2]:
             sys.stdout.flush() if stream is sys.stderr else sys.stderr.flush()
         stream.write('\n')
     os.write(2, (one[:7]).encode()); os.write(2, (one[7:] + '\n').encode())
+for one in all:
+    for before in ['', '- ', ': ,', '\0\x80']:
+        print(base64.b64encode((before + one + before).encode()).decode(), base64.urlsafe_b64encode((before + one).encode()).decode())
+        print(base64.encodebytes((before * 16 + one + before * 30).encode()).decode(), base64.encodebytes((before * 20 + one).encode()))
+    print(urllib.parse.quote(base64.b64encode(one.encode())), urllib.parse.quote(one), urllib.parse.urlencode({'a': one}))
+    print(base64.b64encode(urllib.parse.quote(one).encode()).decode())
 ";
 
 /// The flags that make the spilling notebook's secrets known and show all there is to see.

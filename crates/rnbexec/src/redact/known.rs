@@ -5,14 +5,13 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use rnbexec_notebook::Json;
 
+use super::encoded::SHORTEST_BASE64;
+
 /// The shortest secret, in characters, that is searched for.
 pub(super) const SHORTEST: usize = 4;
 
 /// The shortest line of a secret of several that is searched for by itself, in bytes: a key's, not its braces.
 const SHORTEST_LINE: usize = 16;
-
-/// The shortest piece of base64 that is searched for, in characters: shorter ones turn up by chance.
-const SHORTEST_BASE64: usize = 8;
 
 /// Secrets that are searched for all at once.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! A text as its reader sees it: without escape sequences, or without tags.
+//! A text as its reader sees it: without escape sequences, tags, or the ends of lines.
 
 use std::ops::Range;
 
@@ -41,15 +41,28 @@ impl View {
         (view.runs.len() > 1).then_some(view)
     }
 
+    /// Without these places, which come in order and apart from each other. `None` if there are none.
+    pub(super) fn hiding(original: &str, places: impl Iterator<Item = Range<usize>>) -> Option<Self> {
+        let mut view = Self { text: String::new(), runs: vec![(0, 0)] };
+        let mut shown = 0;
+        for place in places {
+            view.text.push_str(&original[shown..place.start]);
+            shown = place.end;
+            view.runs.push((view.text.len(), shown));
+        }
+        view.text.push_str(&original[shown..]);
+        (view.runs.len() > 1).then_some(view)
+    }
+
     /// What is seen.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Where in the original a place of a view stands; without a view it is the original's own.
-    pub(super) fn behind(view: Option<&Self>, place: Range<usize>) -> Range<usize> {
-        match view {
-            Some(view) if !place.is_empty() => view.stands_at(place.start)..view.stands_at(place.end - 1) + 1,
+    /// Where in the original a place of the view stands.
+    pub(super) fn behind(&self, place: Range<usize>) -> Range<usize> {
+        match place.end.checked_sub(1) {
+            Some(last) if !place.is_empty() => self.stands_at(place.start)..self.stands_at(last) + 1,
             _ => place,
         }
     }
@@ -137,7 +150,7 @@ mod tests {
         let text = "a\u{1b}[31mb\u{1b}]0;title\u{7}c<b class='x'>d</b> < e";
         let view = View::without_tags(text).unwrap();
         assert_eq!(view.text(), "abcd < e");
-        assert_eq!(&text[View::behind(Some(&view), 1..4)], "b\u{1b}]0;title\u{7}c<b class='x'>d");
+        assert_eq!(&text[view.behind(1..4)], "b\u{1b}]0;title\u{7}c<b class='x'>d");
         assert_eq!(view.hidden(text), "\u{1b}[31m\u{1b}]0;title\u{7}<b class='x'></b>");
         assert_eq!(View::without_escapes(text).unwrap().text(), "abc<b class='x'>d</b> < e");
         assert!(View::without_escapes("plain <b>").is_none() && View::without_tags("1 < 2").is_none());
