@@ -1,6 +1,7 @@
 //! Source code with its words in colours: Python by its own grammar (tree-sitter), every other language plain.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tree_sitter_highlight::{HighlightConfiguration, HighlightEvent, Highlighter};
 
@@ -32,16 +33,44 @@ static PYTHON: LazyLock<Option<HighlightConfiguration>> = LazyLock::new(|| {
     Some(python)
 });
 
+/// What was rendered last, by its source: a manager writes the report of the same notebook for each incident.
+static RENDERED: LazyLock<Mutex<Rendered>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Rendered {
+    html: HashMap<String, String>,
+    bytes: usize,
+}
+
+impl Rendered {
+    /// The most that is kept, in bytes: some notebooks. With more it begins anew.
+    const MOST: usize = 4 << 20;
+
+    fn keep(&mut self, source: &str, html: &str) {
+        self.bytes += source.len() + html.len();
+        if self.bytes > Self::MOST {
+            self.html.clear();
+            self.bytes = source.len() + html.len();
+        }
+        self.html.insert(source.to_owned(), html.to_owned());
+    }
+}
+
 /// Appends a source as the content of a `<code>`.
 pub(super) fn render(out: &mut String, source: &str, language: &str) {
     if !matches!(language, "python" | "ipython" | "python3") || source.len() > SIZE {
         return text::escape(out, source);
+    }
+    let rendered = || RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(html) = rendered().html.get(source) {
+        return out.push_str(html);
     }
     let start = out.len();
     if python(out, source).is_none() {
         out.truncate(start);
         text::escape(out, source);
     }
+    rendered().keep(source, &out[start..]);
 }
 
 fn python(out: &mut String, source: &str) -> Option<()> {
@@ -100,6 +129,17 @@ mod tests {
         {
             assert_eq!(tags(&html(source, "python")), text::escaped(source), "{source}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_what_was_rendered_stays_bounded() {
+        let mut rendered = Rendered::default();
+        for number in 0..100 {
+            rendered.keep(&number.to_string(), &"x".repeat(Rendered::MOST / 10));
+            assert!(rendered.bytes <= Rendered::MOST && rendered.html.contains_key(&number.to_string()));
+        }
+        assert!(rendered.html.len() < 10);
+        assert_eq!(html("x = 'twice'", "python"), html("x = 'twice'", "python"));
     }
 
     #[test]
