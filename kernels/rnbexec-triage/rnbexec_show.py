@@ -5,11 +5,15 @@ on) and `escape` (no HTML), and indicators are defanged. Pages need no script an
 the same in Jupyter, in a static report, on white and on black.
 """
 
+import math
 import re
+from base64 import b64encode
+from datetime import datetime, timezone
+from unicodedata import east_asian_width
 
 from rnbexec_verdict import COLOURS, SEVERITIES, badge, clean, escape, unlink
 
-__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "picture", "show", "table", "tree", "unlink"]
+__all__ = ["COLOURS", "SEVERITIES", "badge", "card", "clean", "defang", "escape", "figures", "note", "show", "table", "timeline", "tree", "unlink"]
 
 LINE = "rgba(128,128,128,0.35)"
 SOFT = "#6c7178"  # legible on white and on black
@@ -117,16 +121,69 @@ def figures():
     })
 
 
-def picture(figure, text):
-    """Displays a `matplotlib.figure.Figure`; `text` says what it shows where no picture can be seen."""
-    from base64 import b64encode
-    from io import BytesIO
+# How a point is drawn at (0, 0).
+MARKS = {
+    "dot": '<circle r="2.7" fill="{}"/>',
+    "diamond": '<path d="M0-5.5 5.5 0 0 5.5-5.5 0Z" fill="{}" stroke="#d0d0d0" stroke-width="1.2"/>',
+    "bar": '<path d="M0-5V5" stroke="{}" stroke-width="1.4"/>',
+}
+# Seconds between the lines of a time axis: 1 s to 1 min, to 1 h, to 1 d, and days.
+STEPS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, *(86400 * days for days in (1, 2, 7, 14, 30, 91, 365)))
 
-    from IPython.display import display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure)
-    png = BytesIO()
-    # With "tight" everything would be drawn twice, and packing it as tightly as can be takes longer than it saves.
-    figure.savefig(png, format="png", bbox_inches=figure.get_tightbbox().padded(0.1), pil_kwargs={"compress_level": 1})
-    display({"image/png": b64encode(png.getvalue()).decode(), "text/plain": _text(text, 300)}, raw=True)
+def timeline(title, lanes, points, text, *, shaded=None, legend=()):
+    """Points on lanes along the time, as a drawing for a page of any width; `text` says what it shows where no picture can be seen.
+
+    `points` are (time with a zone, number of the lane, colour, name of a mark), the last ones on top; `legend` has (colour, mark, words),
+    `shaded` is a span of time.
+    """
+    at = [point[0].timestamp() for point in points] + [end.timestamp() for end in shaded or ()]
+    first, last = (min(at), max(at)) if at else (0, 0)
+    room = max((last - first) * 0.02, 1)
+    first, last = first - room, last + room
+    lanes = [clean(lane, 60) for lane in lanes]
+    # No font can be measured here: this is what most of them need.
+    left = round(14 + max((sum(12 if east_asian_width(c) in "WF" else 6.3 for c in lane) for lane in lanes), default=0))
+    right, top, row = max(left + 400, 900), 28, 18
+    bottom = top + row * len(lanes)
+    height = bottom + (52 if legend else 34)
+
+    def x(time):
+        return round(left + (time - first) / (last - first) * (right - left), 1)
+
+    def label(x, y, words, anchor="middle", size=11):
+        return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="{size}">{escape(words, 200)}</text>'
+
+    def mark(x, y, colour, mark):
+        return f'<g transform="translate({x} {y})">{MARKS[mark].format(escape(colour, 30))}</g>'
+
+    drawn = [label(left, 16, title, "start", 12)]
+    if shaded:
+        begin, end = (x(one.timestamp()) for one in shaded)
+        drawn.append(f'<rect x="{begin}" y="{top}" width="{max(end - begin, 2):.1f}" height="{bottom - top}" fill="#8a9097" opacity="0.25"/>')
+    step = next((step for step in STEPS if (last - first) / step <= 8), STEPS[-1] * math.ceil((last - first) / STEPS[-1] / 8))
+    day = None
+    for time in range(math.ceil(first / step) * step, math.floor(last) + 1, step):
+        moment = datetime.fromtimestamp(time, timezone.utc)
+        words = [] if step >= 86400 else [f"{moment:%H:%M:%S}" if step < 60 else f"{moment:%H:%M}"]
+        if moment.date() != day:
+            words.append(f"{moment:%Y-%m-%d}")
+        day = moment.date()
+        drawn.append(f'<path d="M{x(time)} {top}V{bottom + 4}" stroke="{SOFT}" opacity="0.3"/>')
+        drawn += [label(x(time), bottom + 16 + 12 * line, word) for line, word in enumerate(words)]
+    drawn.append(f'<path d="M{left} {top}V{bottom}H{right}" stroke="{SOFT}" fill="none"/>')
+    drawn += [label(left - 8, top + row * lane + 13, name, "end") for lane, name in enumerate(lanes)]
+    # What lies in the same place is seen once.
+    places = dict.fromkeys((x(time.timestamp()), top + row * lane + 9, colour, kind) for time, lane, colour, kind in points)
+    drawn += [mark(*place) for place in places]
+    place = left
+    for colour, kind, words in legend:
+        drawn += [mark(place + 4, height - 9, colour, kind), label(place + 14, height - 5, words, "start")]
+        place += 34 + round(6.3 * len(words))
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 14} {height}" width="{right + 14}" height="{height}" '
+        f'font-family="system-ui,sans-serif" fill="{SOFT}">{"".join(drawn)}</svg>'
+    )
+    # As an image nothing in it can act, wherever the page is shown.
+    source = b64encode(svg.encode()).decode()
+    show(f'<img alt="{_html(text, 300)}" style="max-width:100%;height:auto" src="data:image/svg+xml;base64,{source}">', _text(text, 300))

@@ -110,6 +110,54 @@ fn tables_cards_and_trees_show_text_as_text() {
 }
 
 #[test]
+fn a_timeline_is_a_drawing_in_which_text_is_text_and_each_place_is_drawn_once() {
+    let code = "import base64, json, re, IPython.display as d\n\
+                import xml.etree.ElementTree as xml\n\
+                from datetime import datetime, timedelta, timezone\n\
+                shown = []\n\
+                d.display = lambda thing, **more: shown.append(thing)\n\
+                from rnbexec_show import timeline\n\
+                bad = '</text><script>x</script><image href=\"http://a.example\"/> \\u202e\\x1b[31m'\n\
+                at = datetime(2019, 1, 15, 23, 30, tzinfo=timezone.utc)\n\
+                points = [(at + timedelta(hours=hours), lane, '#b3261e', mark)\n\
+                          for hours in (0, 0, 1, 2) for lane, mark in enumerate(['dot', 'diamond', 'bar'])]\n\
+                timeline(bad, [bad, 'b', 'c'], points, bad, shaded=(at, at), legend=[('#b3261e', 'dot', bad)])\n\
+                timeline('nothing', [], [], 'nothing')\n\
+                timeline('years', ['a'], [(at, 0, 'x', 'dot'), (at.replace(year=2890), 0, 'x', 'dot')], 'years')\n\
+                def told(display):\n\
+                \x20   drawing = xml.fromstring(base64.b64decode(re.search('base64,([^\"]*)', display['text/html'])[1]))\n\
+                \x20   named = lambda name: [e for e in drawing.iter() if e.tag.endswith('}' + name)]\n\
+                \x20   return [sorted({e.tag.split('}')[1] for e in drawing.iter()}), len(named('g')), [e.text for e in named('text')], display]\n\
+                print(json.dumps([told(display) for display in shown]))";
+    let answer = python(&["-c", code]).unwrap();
+    let [tags, marks, words, display] = answer[0].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!(tags, &json!(["circle", "g", "path", "rect", "svg", "text"]), "none that the text had");
+    assert_eq!(marks, 10, "three times on three lanes, and the legend");
+    let bad = "</text><script>x</script><image href=\"http://a.example\"/> \\u202e\\u001b[31m";
+    assert_eq!(
+        words,
+        &json!([
+            bad,
+            "23:30",
+            "2019-01-15",
+            "00:00",
+            "2019-01-16",
+            "00:30",
+            "01:00",
+            "01:30",
+            "</text><script>x</script><image href=\"http://a.example\"/> \\u202e\\u001b…",
+            "b",
+            "c",
+            bad
+        ])
+    );
+    let page = display["text/html"].as_str().unwrap();
+    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains('\u{1b}'), "{page}");
+    assert_eq!(answer[1][1], 0);
+    assert!(answer[2][2].as_array().unwrap().len() < 12, "{}", answer[2][2]);
+}
+
+#[test]
 fn the_table_of_indicators_answers_like_a_provider_of_msticpy() {
     let code = "import json, pandas as pd\n\
                 from rnbexec_ti import TableTI\n\
