@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use rnbexec_notebook::parameters::SecretParameters;
 
+use encoded::Decoded;
 use known::Known;
 pub use pattern::{Pattern, PatternError};
 use view::View;
@@ -120,20 +121,7 @@ impl Redactor {
     }
 
     fn clean<'a>(&self, text: &'a str, masked: &mut Masked) -> Cow<'a, str> {
-        let marks = self.marks(text);
-        if marks.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut copied = 0;
-        for mark in &marks {
-            clean.push_str(&text[copied..mark.place.start]);
-            clean.push_str(&mark.replacement(text));
-            copied = mark.place.end;
-            masked.count(mark.kind, 1);
-        }
-        clean.push_str(&text[copied..]);
-        Cow::Owned(clean)
+        masked_at(text, &self.marks(text), masked)
     }
 
     /// The pieces of one text, which are joined by `separator`, without the secrets in them; `None` when there are none. A secret
@@ -210,9 +198,16 @@ impl Redactor {
             found.extend(pattern.places(text).into_iter().map(|place| (place, pattern.kind())));
         }
         if encodings > 0 {
-            for decoded in encoded::url(text).chain(encoded::base64(text)) {
-                let within = self.found(decoded.text(), encodings - 1).into_iter();
+            let mut look_into = |decoded: &Decoded, encodings: usize| {
+                let within = self.found(decoded.text(), encodings).into_iter();
                 found.extend(within.map(|(place, kind)| (decoded.behind(place), kind)));
+            };
+            for decoded in encoded::url(text).iter().chain(&encoded::base64(text)) {
+                look_into(decoded, encodings - 1);
+            }
+            // What is encoded in a form has its `+` encoded too, and is found as above.
+            if let Some(decoded) = encoded::form(text) {
+                look_into(&decoded, 0);
             }
         }
         found
@@ -232,25 +227,23 @@ impl Redactor {
         if is_long { floor_boundary(text, text.len() - LONGEST_LINE) } else { open }
     }
 
-    /// Where the end of a text begins that, with what is still to come, may be a secret.
-    fn undecided(&self, text: &str) -> usize {
-        if self.is_empty() {
-            return text.len();
-        }
+    /// Where the end of a text begins that, with what is still to come, may be a secret, and where secrets stand before it.
+    fn decided(&self, text: &str) -> (usize, Vec<Mark>) {
         let mut from = self.known.undecided(text).min(self.undecided_line(text));
         if let Some(view) = View::without_escapes(text) {
             let seen = view.text();
             from = from.min(view.stands_at(self.known.undecided(seen).min(self.undecided_line(seen))));
         }
         if from == 0 {
-            return 0;
+            return (0, Vec::new());
         }
         // What is a secret already is not torn apart: its end may be the beginning of another.
-        let marks = self.marks(text);
-        marks
-            .iter()
-            .find(|mark| mark.place.start < from && from < mark.place.end)
-            .map_or(from, |mark| mark.place.end)
+        let mut marks = self.marks(text);
+        if let Some(torn) = marks.iter().find(|mark| mark.place.start < from && from < mark.place.end) {
+            from = torn.place.end;
+        }
+        marks.retain(|mark| mark.place.end <= from);
+        (from, marks)
     }
 }
 
@@ -317,6 +310,23 @@ impl Mark {
         };
         view.map_or(Cow::Borrowed(MASK), |view| Cow::Owned(format!("{MASK}{}", view.hidden(secret))))
     }
+}
+
+/// The text with these places masked.
+fn masked_at<'a>(text: &'a str, marks: &[Mark], masked: &mut Masked) -> Cow<'a, str> {
+    if marks.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut copied = 0;
+    for mark in marks {
+        clean.push_str(&text[copied..mark.place.start]);
+        clean.push_str(&mark.replacement(text));
+        copied = mark.place.end;
+        masked.count(mark.kind, 1);
+    }
+    clean.push_str(&text[copied..]);
+    Cow::Owned(clean)
 }
 
 /// The marks in order; those that overlap become one.

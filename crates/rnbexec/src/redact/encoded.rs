@@ -67,12 +67,14 @@ impl Decoded {
     }
 }
 
-/// The text as a part of a URL, and as a form, in which `+` is a blank; where that is the same as the text itself, neither.
-pub(super) fn url(text: &str) -> impl Iterator<Item = Decoded> {
-    let has_blanks = text.contains('+');
-    let form = has_blanks.then(|| percent(&text.replace('+', " ")));
-    let url = text.contains('%').then(|| percent(text));
-    [url, form].into_iter().flatten().filter(move |decoded| has_blanks || decoded.text.len() < text.len())
+/// The text as a part of a URL. `None` if that is the text itself.
+pub(super) fn url(text: &str) -> Option<Decoded> {
+    text.contains('%').then(|| percent(text)).filter(|decoded| decoded.text.len() < text.len())
+}
+
+/// The text as a form that was sent, in which `+` is a blank. `None` if there is none.
+pub(super) fn form(text: &str) -> Option<Decoded> {
+    text.contains('+').then(|| percent(&text.replace('+', " ")))
 }
 
 /// The text with what is percent-encoded decoded.
@@ -190,13 +192,61 @@ fn is_base64(byte: u8) -> bool {
 
 /// What of some bytes is text, and where it begins.
 fn texts(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
-    let is_no_text = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{1b}');
+    let is_no_text = |c: char| c.is_control() && !is_blank(c);
     let begin = bytes.as_ptr().addr();
-    let chunks = bytes.utf8_chunks().map(|chunk| chunk.valid()).filter(|text| text.len() >= SHORTEST_TEXT);
-    chunks
-        .flat_map(move |text| text.split(is_no_text))
+    stretches(bytes)
+        .flat_map(|place| bytes[place].utf8_chunks())
+        .flat_map(move |chunk| chunk.valid().split(is_no_text))
         .filter(|text| text.len() >= SHORTEST_TEXT)
         .map(move |text| (text.as_ptr().addr() - begin, text))
+}
+
+/// Controls that texts have.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{1b}')
+}
+
+/// Where so many bytes in a row may be text that it can be one: in what is none, as most of what is in base64, no character is
+/// decoded in vain.
+fn stretches(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    const fn kinds() -> [u8; 256] {
+        let mut kinds = [NO_TEXT; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            kinds[byte] = match byte {
+                0x20..=0x7e | 0x09 | 0x0a | 0x0d | 0x1b => 0,
+                0xc2..=0xdf => 1,
+                0xe0..=0xef => 2,
+                0xf0..=0xf4 => 3,
+                0x80..=0xbf => CONTINUES,
+                _ => NO_TEXT,
+            };
+            byte += 1;
+        }
+        kinds
+    }
+    const CONTINUES: u8 = 4;
+    const NO_TEXT: u8 = 5;
+    /// What begins a character, by how many bytes go on.
+    static KINDS: [u8; 256] = kinds();
+
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (mut awaited, mut run) = (0, 0);
+        while let Some(&byte) = bytes.get(at) {
+            let kind = KINDS[usize::from(byte)];
+            let begins = kind < CONTINUES;
+            let goes_on = kind == CONTINUES && awaited > 0;
+            let fits = goes_on || (begins && awaited == 0);
+            if run >= SHORTEST_TEXT && !fits {
+                return Some(at - run..at);
+            }
+            run = run * usize::from(fits) + usize::from(fits || begins);
+            awaited = if begins { kind } else { awaited.saturating_sub(1) * u8::from(goes_on) };
+            at += 1;
+        }
+        (run >= SHORTEST_TEXT).then(|| at - run..at)
+    })
 }
 
 #[cfg(test)]
@@ -206,18 +256,34 @@ mod tests {
     #[test]
     fn places_of_what_is_percent_encoded_are_found_again() {
         let text = "100% of %C3%BCb%65r %c3 50%2";
-        let decoded = url(text).next().unwrap();
+        let decoded = url(text).unwrap();
         assert_eq!(decoded.text(), "100% of über %c3 50%2");
         let at = decoded.text().find("über").unwrap();
         assert_eq!(&text[decoded.behind(at..at + 5)], "%C3%BCb%65r");
         assert_eq!(&text[decoded.behind(0..4)], "100%");
         let last = decoded.text().len();
         assert_eq!(&text[decoded.behind(last - 2..last)], "%2");
-        let texts = |text| url(text).map(|decoded| decoded.text).collect::<Vec<_>>();
-        assert_eq!(texts("a+b%2Bc"), ["a+b+c", "a b+c"]);
-        assert_eq!(texts("a+b"), ["a b"]);
-        assert!(texts("100 %, 5% and %x1").is_empty());
-        assert_eq!(texts("%41%42%ff%43%44%45%46%47"), ["AB%ffCDEFG"]);
+        assert_eq!(url("%41%42%ff%43%44%45%46%47").unwrap().text(), "AB%ffCDEFG");
+        assert!(url("100 %, 5% and %x1").is_none());
+        assert_eq!(form("a+b%2Bc").unwrap().text(), "a b+c");
+        assert!(form("a%20b").is_none());
+    }
+
+    #[test]
+    fn of_bytes_that_are_no_text_the_texts_are_found() {
+        let found = |bytes: &[u8]| texts(bytes).map(|(at, text)| (at, text.to_owned())).collect::<Vec<_>>();
+        assert_eq!(found(b"secret"), [(0, "secret".to_owned())]);
+        assert_eq!(
+            found(b"\xffsecret\xff\xe4words too"),
+            [(1, "secret".to_owned()), (9, "words too".to_owned())]
+        );
+        assert_eq!(
+            found("\u{1}\u{e4}\u{20ac}\u{1f600}\u{85}".as_bytes()),
+            [(1, "\u{e4}\u{20ac}\u{1f600}".to_owned())]
+        );
+        assert_eq!(found("ü secret".as_bytes()), [(0, "ü secret".to_owned())]);
+        assert_eq!(found(b"\xbc\xc3secret\xc3"), [(2, "secret".to_owned())]);
+        assert_eq!(found(b"short\0again\xe2\x82short"), []);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rnbexec_notebook::Cell;
 
-use super::Redactor;
+use super::{Masked, Redactor, masked_at};
 
 /// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
 /// message of the stream, or the end of the cell, decides.
@@ -26,8 +26,10 @@ impl LiveStreams {
         }
         let kept = self.0.entry((cell, name.to_owned())).or_default();
         kept.push_str(text);
-        let rest = kept.split_off(redactor.undecided(kept));
-        Cow::Owned(redactor.plain(&std::mem::replace(kept, rest)).into_owned())
+        let (decided, marks) = redactor.decided(kept);
+        let rest = kept.split_off(decided);
+        let told = std::mem::replace(kept, rest);
+        Cow::Owned(masked_at(&told, &marks, &mut Masked::default()).into_owned())
     }
 
     /// What was kept back to the end: `(cell, stream, text)`.
@@ -54,8 +56,8 @@ impl Redactor {
             return self.outputs(cell);
         }
         let undecided = |text: &str| match growth {
-            Growth::Growing => self.undecided(text),
-            Growth::Ended => text.len(),
+            Growth::Growing if !self.is_empty() => self.decided(text).0,
+            Growth::Growing | Growth::Ended => text.len(),
         };
         cell.record().settle(&undecided, &mut |value| self.redact(value));
         // Only now is all of a stream here that other outputs stand between.
