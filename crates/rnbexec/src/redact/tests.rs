@@ -473,4 +473,27 @@ proptest! {
         told.extend(live.finish(&redactor).into_iter().map(|(_, _, text)| text));
         prop_assert!(secret.contains('*') || !told.contains(&secret), "{told:?}");
     }
+
+    #[test]
+    fn texts_in_encodings_and_halves_of_them_are_masked_without_a_panic(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "%C3", "%BC", "%41", "%", "+", "QUJD", "RU1QLTEyMzQ", "-_", "=", "é", "\n", "\\n", "\u{1b}[1m", "\u{1b}", "<b>", "EMP-",
+                "1234", "%2D", "\u{1f600}", " ", "wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/",
+            ]),
+            0..40,
+        ),
+        cut in 0_usize..200,
+    ) {
+        let redactor = patterns(&["ABCé", "\0\0\0\0"], &["EMP-[0-9é]+", "(?s).é"]);
+        let text = parts.concat();
+        let once = clean(&redactor, &text);
+        prop_assert!(!once.contains("EMP-1234") && !once.contains("ABCé"), "{once:?}");
+        let cut = floor_boundary(&text, cut);
+        let mut live = LiveStreams::default();
+        let mut told = live.next(&redactor, 0, "stdout", &text[..cut]).into_owned();
+        told += &live.next(&redactor, 0, "stdout", &text[cut..]);
+        told.extend(live.finish(&redactor).into_iter().map(|(_, _, text)| text));
+        prop_assert!(!told.contains("EMP-1234"), "{told:?}");
+    }
 }
