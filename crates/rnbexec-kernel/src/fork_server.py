@@ -10,7 +10,8 @@ Standard input is a SOCK_SEQPACKET socket to the runner; a message is a JSON obj
     {"pid": PID, "status": STATUS}                   it has ended; it is not reaped before the runner says so
 
 From the runner: {"id": ID, "arguments": […], "cwd": DIR or null, "variables": {…}} with the descriptors of the kernel's stdout and
-stderr, and {"reap": PID}. The end of the socket is the end of this process, and with it of all kernels.
+stderr, and {"reap": PID}. The end of the socket is the end of this process, and with it of all kernels. The variables are those of this
+process with other values of the same length.
 
 What must hold before a fork: one thread, no ZeroMQ context, no event loop. What a kernel gets anew: session and process
 group, key and connection file, working directory, signals, random state. What it shares with its siblings: the hash seed and
@@ -200,7 +201,8 @@ def serve(left_out):
     import socket
 
     runner = socket.socket(fileno=os.dup(0))
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.getenv.restype = ctypes.c_void_p
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
@@ -254,13 +256,13 @@ def serve(left_out):
             if pid == 0:
                 try:
                     os.setsid()
-                    prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                     if os.getppid() != server:
                         os._exit(1)
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     signal.signal(signal.SIGINT, signal.default_int_handler)
-                    become(request, descriptors)
+                    become(request, descriptors, libc)
                 except BaseException as error:
                     os.write(say, str(error).encode() or b"no reason")
                     os._exit(1)
@@ -286,13 +288,15 @@ def serve(left_out):
 # -- after the fork
 
 
-def become(request, descriptors):
+def become(request, descriptors, libc):
     """Makes a kernel's process of this one; raises if one that was started would not be the same."""
     if request["cwd"] is not None:
         os.chdir(request["cwd"])
     hidden = hidden_by_folder()
     if hidden:
         raise RuntimeError("the working directory has a module of its own named %s" % hidden)
+    for name, value in request["variables"].items():
+        show(name, value, libc)
     os.environ.update(request["variables"])
     null = os.open(os.devnull, os.O_RDONLY)
     for descriptor, place in ((null, 0), (descriptors[0], 1), (descriptors[1], 2)):
@@ -303,6 +307,23 @@ def become(request, descriptors):
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
+
+
+def show(name, value, libc):
+    """Has the system show a variable as this process's own, and as that of all it forks.
+
+    What the system shows is the memory that a process began with, here the server's. To set a variable makes a new text elsewhere, which
+    is seen only by programs that are executed; so the old text is written over, before anybody sets the variable.
+    """
+    import ctypes
+
+    name, value = name.encode(), value.encode()
+    place = libc.getenv(name)
+    if place and len(ctypes.string_at(place)) == len(value):
+        ctypes.memmove(place, value, len(value))
+    with open("/proc/self/environ", "rb") as shown:
+        if name + b"=" + value not in shown.read().split(b"\0"):
+            raise RuntimeError("what it forks could not be told from what its siblings do")
 
 
 def hidden_by_folder():

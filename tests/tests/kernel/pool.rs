@@ -247,6 +247,35 @@ async fn what_a_forked_kernel_started_ends_with_it() {
     world.scratch.expect_nothing_left();
 }
 
+/// Without becoming another program, and where no signal to the kernel's group reaches it.
+#[tokio::test]
+async fn what_a_forked_kernel_forked_ends_with_it() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    assert_eq!(kernel.origin(), Origin::Forked);
+    let mut other = world.from(&pool, &[]).await;
+    let code = "import os, signal
+begun, begin = os.pipe()
+child = os.fork()
+if child == 0:
+    os.setsid()
+    os.write(begin, b'.')
+    while True:
+        signal.pause()
+os.read(begun, 1)
+print(child)";
+    let seen = execute(&mut kernel, code).await.complete();
+    let child = format!("{} ", seen.stdout().trim());
+    let lives = || world.scratch.alive().iter().any(|process| process.starts_with(&child));
+    assert!(lives(), "{child}");
+    kernel.shutdown(ShutdownPolicy { grace: Duration::ZERO }).await;
+    wait_for("what it forked to be gone", Duration::from_secs(20), || (!lives()).then_some(()));
+    assert_eq!(execute(&mut other, "print('here')").await.complete().stdout(), "here\n");
+    drop((other, pool));
+    world.scratch.expect_nothing_left();
+}
+
 #[tokio::test]
 async fn when_the_server_dies_its_kernels_do_and_the_next_is_started() {
     let world = World::new();

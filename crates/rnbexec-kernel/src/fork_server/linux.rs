@@ -242,7 +242,7 @@ async fn serve(
         tracing::trace!(%error, "a fork server has ended by itself");
     }
     child.wait().await?;
-    // What its kernels left and what did not tell by its environment which kernel it belonged to.
+    // What the modules started that it imported, and kernels that were not yet told from it.
     process::kill_marked(&mark);
     let mut words = Vec::new();
     last_words.rewind()?;
