@@ -24,6 +24,8 @@ pub struct Canaries(Vec<Canary>);
 struct Canary {
     kind: String,
     forms: Vec<(&'static str, String)>,
+    /// Forms that are looked for in the text without what may stand between two of their lines.
+    wrapped: Vec<(&'static str, String)>,
 }
 
 impl Canaries {
@@ -44,15 +46,18 @@ impl Canaries {
             ("in hexadecimal digits", hex.to_uppercase()),
             ("percent-encoded", utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()),
         ];
-        for before in 0..3 {
-            let bytes = [vec![0; before], value.as_bytes().to_vec()].concat();
-            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-                let text = engine.encode(&bytes);
-                // What the neighbours decide is left out.
-                forms.push(("in base64", text[4 * before.div_ceil(3)..text.len() / 4 * 4 - 4].to_owned()));
-            }
+        let mut wrapped = Vec::new();
+        for once in base64_within(value) {
+            forms.push((
+                "percent-encoded in base64",
+                utf8_percent_encode(&once, NON_ALPHANUMERIC).to_string(),
+            ));
+            wrapped.extend(base64_within(&once).map(|twice| ("twice in base64", twice)));
+            wrapped.push(("in base64", once));
         }
-        self.0.push(Canary { kind: kind.to_owned(), forms });
+        let encoded = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
+        wrapped.extend(base64_within(&encoded).map(|text| ("in base64, percent-encoded", text)));
+        self.0.push(Canary { kind: kind.to_owned(), forms, wrapped });
         self
     }
 
@@ -63,8 +68,11 @@ impl Canaries {
     #[track_caller]
     pub fn expect_none_in(&self, artefact: &str, content: impl AsRef<[u8]>) {
         let text = String::from_utf8_lossy(content.as_ref());
-        for Canary { kind, forms } in &self.0 {
-            for (form, value) in forms {
+        // Lines as they are, as strings of a program, and as strings of a list in JSON.
+        let joined = text.replace("\\n", "").replace(['\n', '\r', ' ', '"', ','], "");
+        for Canary { kind, forms, wrapped } in &self.0 {
+            let as_it_is = forms.iter().map(|form| (form, text.as_ref()));
+            for ((form, value), text) in as_it_is.chain(wrapped.iter().map(|form| (form, joined.as_str()))) {
                 if let Some(at) = text.find(value.as_str()) {
                     let around: String = text[..at].chars().rev().take(120).collect();
                     let around: String = around.chars().rev().collect();
@@ -122,6 +130,18 @@ impl Canaries {
         });
         Watch { end, watching }
     }
+}
+
+/// What a value's base64 has for sure, wherever it begins: what the neighbours decide is left out.
+fn base64_within(value: &str) -> impl Iterator<Item = String> + use<> {
+    let encoded = |before: usize| {
+        let bytes = [vec![0; before], value.as_bytes().to_vec()].concat();
+        [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| {
+            let text = engine.encode(&bytes);
+            text[4 * before.div_ceil(3)..text.len() / 4 * 4 - 4].to_owned()
+        })
+    };
+    (0..3).flat_map(encoded).collect::<Vec<_>>().into_iter()
 }
 
 /// Somebody who looks at processes.

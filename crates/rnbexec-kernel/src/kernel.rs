@@ -181,6 +181,23 @@ pub enum LaunchError {
     },
 }
 
+impl LaunchError {
+    /// The last lines that the kernel wrote to stderr, to take out of them what nobody shall see.
+    pub fn stderr_tail_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Died { death, .. } => Some(&mut death.stderr_tail),
+            Self::Timeout { stderr_tail, .. } => Some(stderr_tail),
+            Self::ProgramMissing { .. }
+            | Self::Spawn { .. }
+            | Self::WorkingDirectory { .. }
+            | Self::PrivateDirectory { .. }
+            | Self::Connection { .. }
+            | Self::Containment { .. }
+            | Self::Thread { .. } => None,
+        }
+    }
+}
+
 fn last_words(tail: &str) -> String {
     if tail.is_empty() { String::new() } else { format!("; its last words on stderr:\n{tail}") }
 }

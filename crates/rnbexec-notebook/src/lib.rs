@@ -39,7 +39,7 @@ mod write;
 
 pub use json::{Json, Object};
 pub use notebook::{Cell, CellType, Notebook};
-pub use outputs::Recording;
+pub use outputs::{Decided, Recording};
 pub use papermill::CellStatus;
 pub use parameters::Parameters;
 pub use quirk::{CellPlace, Quirk, QuirkKind};

@@ -46,8 +46,19 @@ pub struct Recording {
     pending: usize,
     /// The first item that may not be written yet.
     settled: usize,
+    /// The name of each stream, and how many outputs it has.
+    streams: Vec<(Json, usize)>,
     /// The values, once somebody asked for them.
     values: OnceLock<Vec<Json>>,
+}
+
+/// What of the text of a stream that still grows can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Where it ends, in bytes.
+    pub end: usize,
+    /// What is written in its place, if it is not that itself.
+    pub instead: Option<String>,
 }
 
 /// One output.
@@ -79,8 +90,15 @@ struct Stream {
 impl Recording {
     /// A recording that begins with outputs that are there already.
     pub(crate) fn of(outputs: Vec<Json>) -> Self {
-        let items = outputs.into_iter().map(Item::Value).collect();
-        Self { items, ..Self::default() }
+        let mut recording = Self::default();
+        for output in outputs {
+            let is_stream = output.get("output_type").and_then(Json::as_str) == Some("stream");
+            if let Some(name) = output.get("name").filter(|_| is_stream) {
+                recording.count(name);
+            }
+            recording.items.push(Item::Value(output));
+        }
+        recording
     }
 
     /// How many outputs there are.
@@ -96,6 +114,18 @@ impl Recording {
     /// About how many bytes are held as values and not written yet.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Whether a stream has several outputs, with others between them.
+    pub fn has_streams_in_pieces(&self) -> bool {
+        self.streams.iter().any(|(_, outputs)| *outputs > 1)
+    }
+
+    fn count(&mut self, stream: &Json) {
+        match self.streams.iter_mut().find(|(name, _)| name == stream) {
+            Some((_, outputs)) => *outputs += 1,
+            None => self.streams.push((stream.clone(), 1)),
+        }
     }
 
     /// Takes all outputs away.
@@ -115,6 +145,7 @@ impl Recording {
                     last.rest.push_str(&stream.rest);
                     return;
                 }
+                self.count(&stream.name);
                 Item::Stream(Box::new(stream))
             }
             Err(output) => Item::Value(Json::Object(output)),
@@ -139,9 +170,9 @@ impl Recording {
         }
     }
 
-    /// Writes what is not yet written, after `clean` had a look at each such value. Of a stream that still grows that stays
-    /// as it is whose beginning `undecided` tells, for `clean` to see it together with what follows.
-    pub fn settle(&mut self, undecided: &dyn Fn(&str) -> usize, clean: &mut dyn FnMut(&mut Json)) {
+    /// Writes what is not yet written, after `clean` had a look at each such value. Of a stream that still grows only that is
+    /// written which `decide` tells, in its words; what follows it is seen again, together with what is still to come.
+    pub fn settle(&mut self, decide: &dyn Fn(&str) -> Decided, clean: &mut dyn FnMut(&mut Json)) {
         let last = self.items.len().saturating_sub(1);
         let mut block = Block::default();
         for position in self.settled..self.items.len() {
@@ -164,8 +195,12 @@ impl Recording {
                     self.items[position] = stream.end(position);
                 }
                 Item::Stream(stream) => {
-                    let undecided = stream.rest.split_off(undecided(&stream.rest));
-                    stream.clean(clean);
+                    let Decided { end, instead } = decide(&stream.rest);
+                    let undecided = stream.rest.split_off(end);
+                    if let Some(instead) = instead {
+                        stream.rest = instead;
+                    }
+                    stream.clean_name(clean);
                     stream.write(position, stream.boundary());
                     stream.rest.push_str(&undecided);
                 }
@@ -262,10 +297,14 @@ impl Stream {
         Ok(Self { name, written: Vec::new(), within_line: false, rest })
     }
 
-    fn clean(&mut self, clean: &mut dyn FnMut(&mut Json)) {
+    fn clean_name(&mut self, clean: &mut dyn FnMut(&mut Json)) {
         if self.written.is_empty() {
             clean(&mut self.name);
         }
+    }
+
+    fn clean(&mut self, clean: &mut dyn FnMut(&mut Json)) {
+        self.clean_name(clean);
         let mut rest = Json::String(std::mem::take(&mut self.rest));
         clean(&mut rest);
         if let Json::String(rest) = rest {

@@ -40,6 +40,9 @@ const KNOWN: &str = "known secret";
 /// The most of a line, in bytes, in which a pattern is sure to be seen while the line is still being written.
 const LONGEST_LINE: usize = 8 << 10;
 
+/// How long what is kept of a stream may be, in times of what is seen of it: with a colour for each character, and more.
+const ESCAPES_PER_CHARACTER: usize = 32;
+
 /// How many encodings one in the other are decoded: a signature in a URL in base64.
 const ENCODINGS: usize = 2;
 
@@ -54,10 +57,21 @@ pub struct Redactor {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masked(BTreeMap<&'static str, usize>);
 
+/// A secret that was found in a text.
+#[derive(Clone, Debug)]
+struct Found {
+    place: Range<usize>,
+    /// All that has to be there for it to be found: `AccountKey=` too.
+    whole: Range<usize>,
+    kind: &'static str,
+}
+
 /// A place that is to be masked, and what stands there.
 #[derive(Clone, Debug)]
 struct Mark {
     place: Range<usize>,
+    /// See [`Found`].
+    whole: Range<usize>,
     kind: &'static str,
     within: Within,
 }
@@ -66,6 +80,7 @@ struct Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Within {
     Nothing,
+    Breaks,
     Escapes,
     TagsAndEscapes,
 }
@@ -165,60 +180,68 @@ impl Redactor {
             return marks;
         }
         let found = self.found(text, ENCODINGS).into_iter();
-        marks.extend(found.map(|(place, kind)| Mark { place, kind, within: Within::Nothing }));
+        marks.extend(found.map(|found| found.mark(Within::Nothing)));
         if let Some(view) = View::without_escapes(text) {
             let found = self.found(view.text(), ENCODINGS).into_iter();
-            marks.extend(found.map(|(place, kind)| Mark::seen(&view, place, kind, Within::Escapes)));
+            marks.extend(found.map(|found| found.behind(|place| view.behind(place)).mark(Within::Escapes)));
+        }
+        if !self.known.is_empty()
+            && let Some(view) = View::without_breaks(text)
+        {
+            let places = self.known.long_places(view.text()).map(|place| view.behind(place));
+            marks.extend(places.map(|place| Found::known(place).mark(Within::Breaks)));
         }
         // Patterns would match across the cells of a table.
         if !self.known.is_empty()
             && let Some(view) = View::without_tags(text)
         {
-            let found = self.known.places(view.text()).into_iter();
-            marks.extend(found.map(|place| Mark::seen(&view, place, KNOWN, Within::TagsAndEscapes)));
+            let found = self.found_known(view.text());
+            let found = found.map(|found| found.behind(|place| view.behind(place)));
+            marks.extend(found.map(|found| found.mark(Within::TagsAndEscapes)));
         }
         merged(marks)
     }
 
+    fn found_known(&self, text: &str) -> impl Iterator<Item = Found> {
+        let places = self.known.places(text).into_iter();
+        places.map(Found::known)
+    }
+
     /// Where secrets stand in a text, as they are or in so many encodings, one in the other.
-    fn found(&self, text: &str, encodings: usize) -> Vec<(Range<usize>, &'static str)> {
-        let mut found = self.found_in_one(text, encodings);
-        if encodings > 0
-            && let Some(view) = encoded::unwrapped(text)
-        {
-            let within = self.found_in_one(view.text(), encodings).into_iter();
-            found.extend(within.map(|(place, kind)| (view.behind(place), kind)));
+    fn found(&self, text: &str, encodings: usize) -> Vec<Found> {
+        let mut found: Vec<Found> = self.found_known(text).collect();
+        found.extend(self.patterns.iter().flat_map(|pattern| pattern.places(text)));
+        if encodings == 0 {
+            return found;
+        }
+        let within = |decoded: &Decoded, encodings: usize| {
+            let found = self.found(decoded.text(), encodings).into_iter();
+            found.map(|found| found.behind(|place| decoded.behind(place))).collect::<Vec<_>>()
+        };
+        for decoded in encoded::url(text).iter().chain(&encoded::base64(text)) {
+            found.extend(within(decoded, encodings - 1));
+        }
+        // What is encoded in a form has its `+` encoded too, and is found as above.
+        if let Some(decoded) = encoded::form(text) {
+            found.extend(within(&decoded, 0));
+        }
+        if let Some(view) = encoded::unwrapped(text) {
+            // Patterns are looked for in what it holds alone: in the lines themselves they would match what the next one begins with.
+            let of_lines = encoded::base64(view.text());
+            let of_lines = of_lines.iter().flat_map(|decoded| within(decoded, encodings - 1));
+            let of_lines = self.found_known(view.text()).chain(of_lines);
+            found.extend(of_lines.map(|found| found.behind(|place| view.behind(place))));
         }
         found
     }
 
-    fn found_in_one(&self, text: &str, encodings: usize) -> Vec<(Range<usize>, &'static str)> {
-        let mut found: Vec<_> = self.known.places(text).into_iter().map(|place| (place, KNOWN)).collect();
-        for pattern in &*self.patterns {
-            found.extend(pattern.places(text).into_iter().map(|place| (place, pattern.kind())));
-        }
-        if encodings > 0 {
-            let mut look_into = |decoded: &Decoded, encodings: usize| {
-                let within = self.found(decoded.text(), encodings).into_iter();
-                found.extend(within.map(|(place, kind)| (decoded.behind(place), kind)));
-            };
-            for decoded in encoded::url(text).iter().chain(&encoded::base64(text)) {
-                look_into(decoded, encodings - 1);
-            }
-            // What is encoded in a form has its `+` encoded too, and is found as above.
-            if let Some(decoded) = encoded::form(text) {
-                look_into(&decoded, 0);
-            }
-        }
-        found
-    }
-
-    /// Where the line begins, or the block, to whose end a pattern may match.
+    /// Where the line begins, or the block, to whose end a pattern may match; without patterns, what may be half of an encoding.
     fn undecided_line(&self, text: &str) -> usize {
-        if self.patterns.is_empty() {
-            return text.len();
-        }
-        let line = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let line = if self.patterns.is_empty() {
+            encoded::last_word(text)
+        } else {
+            text.rfind(['\n', '\r']).map_or(0, |at| at + 1)
+        };
         let line = encoded::first_line(text, line, text.len().saturating_sub(2 * LONGEST_LINE));
         let block = self.patterns.iter().filter_map(|pattern| pattern.open_block(text)).min();
         let open = line.min(block.unwrap_or(line));
@@ -234,13 +257,23 @@ impl Redactor {
             let seen = view.text();
             from = from.min(view.stands_at(self.known.undecided(seen).min(self.undecided_line(seen))));
         }
+        if !self.known.is_empty()
+            && let Some(view) = View::without_breaks(text)
+        {
+            from = from.min(view.stands_at(self.known.undecided(view.text())));
+        }
+        // Escape sequences without end are not seen, and yet kept.
+        let longest = ESCAPES_PER_CHARACTER * LONGEST_LINE.max(self.known.longest());
+        if text.len() - from > longest {
+            from = floor_boundary(text, text.len() - longest / 2);
+        }
         if from == 0 {
             return (0, Vec::new());
         }
-        // What is a secret already is not torn apart: its end may be the beginning of another.
+        // What is a secret already is not torn apart, nor from what it is found by: its end may be the beginning of another.
         let mut marks = self.marks(text);
-        if let Some(torn) = marks.iter().find(|mark| mark.place.start < from && from < mark.place.end) {
-            from = torn.place.end;
+        while let Some(torn) = marks.iter().find(|mark| mark.whole.start < from && from < mark.whole.end) {
+            from = torn.whole.end;
         }
         marks.retain(|mark| mark.place.end <= from);
         (from, marks)
@@ -295,16 +328,28 @@ impl fmt::Display for Masked {
     }
 }
 
-impl Mark {
-    fn seen(view: &View, place: Range<usize>, kind: &'static str, within: Within) -> Self {
-        Self { place: view.behind(place), kind, within }
+impl Found {
+    fn known(place: Range<usize>) -> Self {
+        Self { whole: place.clone(), place, kind: KNOWN }
     }
 
+    /// The same in the text behind a view.
+    fn behind(self, view: impl Fn(Range<usize>) -> Range<usize>) -> Self {
+        Self { place: view(self.place), whole: view(self.whole), kind: self.kind }
+    }
+
+    fn mark(self, within: Within) -> Mark {
+        Mark { place: self.place, whole: self.whole, kind: self.kind, within }
+    }
+}
+
+impl Mark {
     /// What stands where the secret stood: the mask, and the colours and tags that were within.
     fn replacement(&self, text: &str) -> Cow<'static, str> {
         let secret = &text[self.place.clone()];
         let view = match self.within {
             Within::Nothing => None,
+            Within::Breaks => View::without_breaks(secret),
             Within::Escapes => View::without_escapes(secret),
             Within::TagsAndEscapes => View::without_tags(secret).or_else(|| View::without_escapes(secret)),
         };
@@ -337,6 +382,7 @@ fn merged(mut marks: Vec<Mark>) -> Vec<Mark> {
         match apart.last_mut() {
             Some(last) if mark.place.start < last.place.end => {
                 last.place.end = last.place.end.max(mark.place.end);
+                last.whole = last.whole.start.min(mark.whole.start)..last.whole.end.max(mark.whole.end);
                 last.within = last.within.min(mark.within);
             }
             _ => apart.push(mark),

@@ -88,6 +88,56 @@ fn expect_silent(done: &Done) {
     canaries().expect_none_in("standard error", &done.stderr);
 }
 
+/// Those that are told, and not described: without patterns redaction goes other ways.
+#[test]
+fn secrets_that_are_told_are_found_in_pieces_of_encodings_too() {
+    let told = Canaries::default().with("the secret of a variable", OF_VARIABLE);
+    let scratch = Scratch::new();
+    let source = r"
+import base64, sys, time, urllib.parse
+def write(text, size):
+    for at in range(0, len(text), size):
+        sys.stdout.write(text[at:at + size])
+        sys.stdout.flush()
+one = token.encode()
+for size in [1, 7, 77]:
+    write(base64.encodebytes(b'x' * 50 + one + b'y' * 50).decode() + '\n', size)
+    write(''.join('%%%02X' % byte for byte in one) + '\n', size)
+    write(base64.b64encode(base64.b64encode(b'x' + one + b'yy')).decode() + '\n', size)
+    write(urllib.parse.quote(base64.b64encode(b'>' + one + b'?').decode(), safe='') + '\n', size)
+    write(token[:9] + '\n' + token[9:] + '\n' + one.hex()[:21] + '\n    ' + one.hex()[21:] + '\n', size)
+";
+    scratch.write("in.ipynb", Book::new().parameters("token = None").code(source).to_bytes());
+    let mut command = scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--secret", "token=env:MY_TOKEN"]);
+    command.args(["--autosave-cell-every", "1", "--log-output", "--stdout-file", "stdout.txt"]);
+    let done = finish(command.env("MY_TOKEN", OF_VARIABLE));
+    done.expect_code(0);
+    told.expect_none_in("standard error", &done.stderr);
+    assert!(told.expect_none_below(scratch.root(), &["in.ipynb"]) >= 2);
+    assert!(
+        Saved::of(&scratch).printed(1).matches("***").count() >= 15,
+        "{}",
+        Saved::of(&scratch).printed(1)
+    );
+}
+
+#[test]
+fn the_last_words_of_a_kernel_that_does_not_start_hold_no_secret() {
+    let scratch = Scratch::new();
+    let folder = scratch.home().join("jupyter-data/kernels/talks");
+    fs::create_dir_all(&folder).unwrap();
+    let says = format!("echo 'no luck with {OF_TOKEN}' >&2; exit 3");
+    let kernel = serde_json::json!({"argv": ["sh", "-c", says], "display_name": "t", "language": "python"});
+    fs::write(folder.join("kernel.json"), kernel.to_string()).unwrap();
+    scratch.write("in.ipynb", Book::new().code("1").to_bytes());
+    let mut command = scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "-k", "talks", "--json"]);
+    command.arg("--redact-tokens");
+    let done = finish(&mut command);
+    done.expect_code(75).expect_stderr("no luck with ***");
+    expect_silent(&done);
+    canaries().expect_none_in("the notebook", fs::read(scratch.join("out.ipynb")).unwrap());
+}
+
 fn spill(book: &Book, flags: &[&str], code: i32) -> Scratch {
     let scratch = Scratch::new();
     scratch.write("in.ipynb", book.to_bytes());

@@ -86,7 +86,7 @@ proptest! {
                     recorded.record().clear();
                     plain.outputs_mut().clear();
                 }
-                Sent::Settle(kept) => recorded.record().settle(&|text| text.floor_char_boundary(text.len().saturating_sub(kept)), &mut |_| {}),
+                Sent::Settle(kept) => recorded.record().settle(&|text| first(text.floor_char_boundary(text.len().saturating_sub(kept))), &mut |_| {}),
             }
             prop_assert_eq!(text(write_cell(&recorded)), text(write_cell(&plain)));
         }
@@ -103,38 +103,55 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+fn first(end: usize) -> Decided {
+    Decided { end, instead: None }
+}
+
+#[test]
+fn a_stream_is_in_pieces_when_others_are_between() {
+    let mut cell = Cell::code("id", "");
+    for (name, is_cut) in [("stdout", false), ("stdout", false), ("stderr", false), ("stdout", true)] {
+        cell.record().push(stream(name, "x"), 1);
+        cell.record().settle(&|text| first(text.len()), &mut |_| {});
+        assert_eq!(cell.record().has_streams_in_pieces(), is_cut, "{name}");
+    }
+    cell.record().clear();
+    assert!(!cell.record().has_streams_in_pieces());
+    let outputs = ["stdout", "stderr", "stdout"].map(|name| Json::Object(stream(name, "x")));
+    assert!(Recording::of(outputs.to_vec()).has_streams_in_pieces());
+}
+
 #[test]
 fn what_is_settled_is_not_written_again() {
     let mut cell = Cell::code("id", "");
     cell.record().push(stream("stdout", "one\ntw"), 6);
-    cell.record().settle(&str::len, &mut |_| {});
+    cell.record().settle(&|text| first(text.len()), &mut |_| {});
     cell.record().push(stream("stdout", "o\n"), 2);
     cell.record().push(display("x").as_object().unwrap().clone(), 1);
-    cell.record().settle(&str::len, &mut |_| {});
+    cell.record().settle(&|text| first(text.len()), &mut |_| {});
     assert_eq!(cell.record().pending(), 0);
     let places = |cell: &Cell| -> Vec<_> {
         let parts = cell.recording().map(Recording::parts).unwrap_or_default();
         parts.iter().map(|part| part.as_ptr()).collect()
     };
     let before = places(&cell);
-    cell.record().settle(&str::len, &mut |_| panic!("nothing is left to look at"));
+    cell.record().settle(&|text| first(text.len()), &mut |_| panic!("nothing is left to look at"));
     assert_eq!(places(&cell), before);
 }
 
 #[test]
 fn what_may_be_half_a_secret_is_seen_again_with_what_follows() {
     let mut cell = Cell::code("id", "");
-    let mut clean = |value: &mut Json| {
-        if let Json::String(text) = value {
-            *text = text.replace("secret", "***");
-        }
-    };
     for text in ["a secret, a sec", "ret, a s", "ecret"] {
         cell.record().push(stream("stdout", text), text.len());
         let begins = |text: &str| {
             (0..text.len()).find(|&at| text[at..] != *"secret" && "secret".starts_with(&text[at..]))
         };
-        cell.record().settle(&|text| begins(text).unwrap_or(text.len()), &mut clean);
+        let decide = |text: &str| {
+            let end = begins(text).unwrap_or(text.len());
+            Decided { end, instead: Some(text[..end].replace("secret", "***")) }
+        };
+        cell.record().settle(&decide, &mut |_| {});
         let held = cell.record().hold_back();
         let all = text_of(&cell);
         assert!(!all.contains("sec") && "secret".starts_with(&held), "{all}, {held}");

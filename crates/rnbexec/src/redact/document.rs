@@ -10,6 +10,22 @@ use super::{Masked, Redactor};
 /// How base64 of what is no text begins: PNG, JPEG, GIF, WebP, PDF.
 const BINARY: [&str; 5] = ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi"];
 
+/// What numbers are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// Counts, versions and times, of which readers know where they stand.
+    Structure,
+    /// What the code shows.
+    Data,
+}
+
+impl Numbers {
+    /// Below a member: a display's data (tables, Vega), the state of a widget.
+    fn below(self, key: &str) -> Self {
+        if matches!(key, "data" | "state") { Self::Data } else { self }
+    }
+}
+
 impl Redactor {
     /// Takes the secrets out of a notebook: sources, outputs, tracebacks, attachments and metadata.
     pub fn notebook(&self, notebook: &mut Notebook) -> Masked {
@@ -91,6 +107,10 @@ impl Redactor {
     }
 
     fn json(&self, json: &mut Json, masked: &mut Masked) {
+        self.json_in(json, Numbers::Structure, masked);
+    }
+
+    fn json_in(&self, json: &mut Json, numbers: Numbers, masked: &mut Masked) {
         match json {
             Json::String(text) => {
                 if let Cow::Owned(clean) = self.clean(text, masked) {
@@ -105,7 +125,7 @@ impl Redactor {
             }
             Json::Array(items) => {
                 for item in &mut *items {
-                    self.json(item, masked);
+                    self.json_in(item, numbers, masked);
                 }
                 self.lines(items, masked);
             }
@@ -119,8 +139,14 @@ impl Redactor {
                 for (key, value) in members {
                     let structure = key == "output_type" && is_output_type(value);
                     if !structure && !is_binary(value) {
-                        self.json(value, masked);
+                        self.json_in(value, numbers.below(key), masked);
                     }
+                }
+            }
+            Json::Number(_) if numbers == Numbers::Data => {
+                let shown = json.to_compact();
+                if let Cow::Owned(clean) = self.clean(&shown, masked) {
+                    *json = Json::String(clean);
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}

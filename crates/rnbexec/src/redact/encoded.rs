@@ -23,6 +23,13 @@ pub(super) const SHORTEST_BASE64: usize = 8;
 /// The shortest text that is one in what base64 holds, in bytes: what eight characters hold. Shorter ones are there by chance.
 const SHORTEST_TEXT: usize = 6;
 
+/// The least of a text that is one wherever it stands, in bytes. Shorter ones are there by chance in what is mostly something else.
+const LONG_TEXT: usize = 16;
+
+/// What begins a URL that holds binary data in base64, in which nothing is looked for: images, fonts.
+const BINARY: [&str; 6] =
+    ["image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf"];
+
 /// The least of a line of base64, in characters, that goes on in the next line: PEM has 64, MIME 76.
 const SHORTEST_LINE: usize = 60;
 
@@ -116,7 +123,7 @@ fn percent(text: &str) -> Decoded {
 pub(super) fn base64(text: &str) -> Vec<Decoded> {
     let mut found = Vec::new();
     let mut bytes = Vec::new();
-    for run in runs(text) {
+    for run in runs(text).filter(|run| !is_binary_url(&text[..run.start])) {
         let standard: Cow<'_, str> = match &text[run.clone()] {
             url if url.contains(['-', '_']) => url.replace('-', "+").replace('_', "/").into(),
             same => same.into(),
@@ -129,13 +136,27 @@ pub(super) fn base64(text: &str) -> Vec<Decoded> {
             if BASE64.decode_vec(&groups[..whole], &mut bytes).is_err() {
                 continue;
             }
-            found.extend(texts(&bytes).map(|(begins, text)| Decoded {
+            let mostly_text = texts(&bytes).map(|(_, text)| text.len()).sum::<usize>() * 2 >= bytes.len();
+            let all = texts(&bytes).filter(|(_, text)| mostly_text || text.len() >= LONG_TEXT);
+            found.extend(all.map(|(begins, text)| Decoded {
                 text: text.to_owned(),
                 place: Place::Base64 { from: run.start + first, bytes: begins },
             }));
         }
     }
     found
+}
+
+/// Whether a text ends as the beginning of a URL of binary data does. A drawing (SVG) is text.
+fn is_binary_url(before: &str) -> bool {
+    let Some((_, kind)) = before.strip_suffix(";base64,").and_then(|before| {
+        // No name of a kind is longer.
+        let from = before.ceil_char_boundary(before.len().saturating_sub(128));
+        before[from..].rsplit_once("data:")
+    }) else {
+        return false;
+    };
+    BINARY.iter().any(|binary| kind.starts_with(binary)) && !kind.starts_with("image/svg")
 }
 
 /// The text with base64 that goes over several lines in one, as encoders for mail and keys wrap it. `None` if there is none.
@@ -160,6 +181,12 @@ pub(super) fn first_line(text: &str, mut line: usize, earliest: usize) -> usize 
         line = before.rfind('\n').map_or(0, |at| at + 1);
     }
     line
+}
+
+/// Where the last word begins: with what is still to come it may be base64 or percent-encoded text.
+pub(super) fn last_word(text: &str) -> usize {
+    let is_part = |byte: u8| is_base64(byte) || b"%.~=".contains(&byte);
+    text.bytes().rposition(|byte| !is_part(byte)).map_or(0, |at| at + 1)
 }
 
 /// A line's end, also as it stands in a string of a program.
@@ -297,6 +324,35 @@ mod tests {
             assert_eq!(&text[decoded.behind(at + 1..at + 5)], "2VjcmV", "{text}");
         }
         assert!(base64("in plain sight c2Vj").is_empty());
+    }
+
+    #[test]
+    fn nothing_is_looked_for_in_images_nor_taken_for_text_by_chance() {
+        let encoded = "YSB0ZXh0IG9mIHdvcmRz".repeat(3);
+        for (before, is_text) in [
+            ("<img src='data:image/png;base64,", false),
+            ("url(data:font/woff2;charset=utf-8;base64,", false),
+            ("data:image/svg+xml;base64,", true),
+            ("data:text/plain;base64,", true),
+            ("image/png;base64,", true),
+            ("", true),
+        ] {
+            let text = format!("{before}{encoded}");
+            let found = base64(&text).iter().any(|decoded| decoded.text().contains("a text"));
+            assert_eq!(found, is_text, "{before}");
+        }
+        // SHA-256 in hexadecimal digits.
+        let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        assert!(base64(hash).is_empty(), "{:?}", base64(hash));
+    }
+
+    #[test]
+    fn the_last_word_may_go_on() {
+        for (text, word) in
+            [("a word", "word"), ("é%41", "%41"), ("x aGVsbG8t", "aGVsbG8t"), ("word\n", ""), ("é", "")]
+        {
+            assert_eq!(&text[last_word(text)..], word, "{text}");
+        }
     }
 
     #[test]

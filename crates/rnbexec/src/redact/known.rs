@@ -13,6 +13,10 @@ pub(super) const SHORTEST: usize = 4;
 /// The shortest line of a secret of several that is searched for by itself, in bytes: a key's, not its braces.
 const SHORTEST_LINE: usize = 16;
 
+/// The shortest form of a secret that is searched for where the ends of lines cut it, in bytes: the end of one and the beginning of the
+/// next spell short ones by chance.
+const SHORTEST_IN_LINES: usize = 8;
+
 /// Secrets that are searched for all at once.
 #[derive(Default)]
 pub(super) struct Known {
@@ -56,6 +60,16 @@ impl Known {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.search.is_none()
+    }
+
+    /// Where long ones stand.
+    pub(super) fn long_places(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
+        self.places(text).into_iter().filter(|place| place.len() >= SHORTEST_IN_LINES)
+    }
+
+    /// The length of the longest form of a secret, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Where secrets stand in a text.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use rnbexec_notebook::Cell;
+use rnbexec_notebook::{Cell, Decided, Recording};
 
 use super::{Masked, Redactor, masked_at};
 
@@ -55,13 +55,20 @@ impl Redactor {
         if cell.recording().is_none() {
             return self.outputs(cell);
         }
-        let undecided = |text: &str| match growth {
-            Growth::Growing if !self.is_empty() => self.decided(text).0,
-            Growth::Growing | Growth::Ended => text.len(),
+        let decide = |text: &str| {
+            let (end, marks) = match growth {
+                Growth::Growing if !self.is_empty() => self.decided(text),
+                Growth::Growing | Growth::Ended => (text.len(), self.marks(text)),
+            };
+            match masked_at(&text[..end], &marks, &mut Masked::default()) {
+                Cow::Owned(instead) => Decided { end, instead: Some(instead) },
+                Cow::Borrowed(_) => Decided { end, instead: None },
+            }
         };
-        cell.record().settle(&undecided, &mut |value| self.redact(value));
+        cell.record().settle(&decide, &mut |value| self.redact(value));
         // Only now is all of a stream here that other outputs stand between.
-        if growth == Growth::Ended && !self.is_empty() && cell.recording().is_some_and(|all| all.len() > 2) {
+        let is_in_pieces = cell.recording().is_some_and(Recording::has_streams_in_pieces);
+        if growth == Growth::Ended && !self.is_empty() && is_in_pieces {
             let mut copy = cell.clone();
             if self.mask_streams(&mut copy) {
                 *cell = copy;

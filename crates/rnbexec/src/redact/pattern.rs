@@ -1,10 +1,8 @@
 //! Regular expressions for secrets. Which of them a run uses is up to its caller.
 
-use std::ops::Range;
+use regex::{Match, Regex, RegexBuilder};
 
-use regex::{Regex, RegexBuilder};
-
-use super::MASK;
+use super::{Found, MASK};
 
 /// The group that is masked, of a pattern that has it.
 const GROUP: &str = "secret";
@@ -95,21 +93,23 @@ impl Pattern {
         self.regex.as_str()
     }
 
-    pub(super) fn kind(&self) -> &'static str {
-        self.kind
-    }
-
     /// Where the pattern finds secrets in a text.
-    pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
+    pub(super) fn places(&self, text: &str) -> Vec<Found> {
         let with_group = self.regex.capture_names().flatten().any(|name| name == GROUP);
-        let places: Vec<Range<usize>> = if with_group {
+        let found = |whole: Match<'_>, secret: Match<'_>| Found {
+            place: secret.range(),
+            whole: whole.range(),
+            kind: self.kind,
+        };
+        let places: Vec<Found> = if with_group {
             let all = self.regex.captures_iter(text);
-            all.map(|found| found.name(GROUP).unwrap_or(found.get_match()).range()).collect()
+            all.map(|all| found(all.get_match(), all.name(GROUP).unwrap_or(all.get_match()))).collect()
         } else {
-            self.regex.find_iter(text).map(|found| found.range()).collect()
+            self.regex.find_iter(text).map(|all| found(all, all)).collect()
         };
         // A group that took part in no match, or matched what is masked already, hides nothing.
-        places.into_iter().filter(|place| !place.is_empty() && &text[place.clone()] != MASK).collect()
+        let hides = |found: &Found| !found.place.is_empty() && &text[found.place.clone()] != MASK;
+        places.into_iter().filter(hides).collect()
     }
 
     /// Where a secret of several lines begins whose end is not here yet.

@@ -82,6 +82,17 @@ fn the_lines_of_a_long_secret_are_masked_one_by_one_and_so_is_one_without_its_bl
 }
 
 #[test]
+fn ends_of_lines_within_a_secret_do_not_hide_it_and_stay() {
+    let redactor = known("EMP-123456xy");
+    assert_eq!(clean(&redactor, "a EMP-12\n3456xy b"), "a ***\n b");
+    assert_eq!(clean(&redactor, "454d502d31\r\n    32333435367879!"), "***\r\n    !");
+    let short = known("1234");
+    assert_eq!(clean(&short, "12\n34"), "12\n34", "a table of numbers");
+    let (told, saved) = told_and_saved(&redactor, ["a EMP-12", "\n", "34", "56xy b\nc"].into_iter());
+    assert_eq!((told.as_str(), saved.as_str()), ("a ***\n b\nc", "a ***\n b\nc"));
+}
+
+#[test]
 fn colours_and_tags_within_a_secret_do_not_hide_it_and_stay() {
     let redactor = known("s3cr3t");
     assert_eq!(
@@ -233,28 +244,46 @@ fn what_a_pattern_describes_is_masked_in_urls_and_in_base64_too() {
 }
 
 #[test]
+fn lines_that_only_look_like_base64_are_not_masked_with_the_secret_above_them() {
+    let token = format!("eyJhbGciOiJSUzI1NiJ9.eyJhdWQi.{}", "a1B2".repeat(20));
+    for (secret, after) in [
+        (format!("token: {token}"), "\nexpires: 3600"),
+        (format!("Authorization: Bearer {token}"), "\r\nHost: x"),
+        (format!("account_key: {}", "a1".repeat(32)), "\nb2b2b2b2b2b2b2b2\nc3"),
+    ] {
+        let text = clean(&patterns(&[], &[]), &format!("{secret}{after}"));
+        assert!(text.ends_with(&format!(" ***{after}")), "{text}");
+    }
+}
+
+#[test]
 fn secrets_in_base64_of_several_lines_are_masked_also_while_it_is_written() {
     use base64::Engine as _;
-    let redactor = patterns(&["correct horse battery"], &["EMP-[0-9]{4}"]);
-    for secret in ["correct horse battery", "EMP-1234"] {
+    let all = patterns(&["correct horse battery"], &["EMP-[0-9]{4}"]);
+    let none_but_known = known("correct horse battery");
+    for (redactor, secret) in
+        [(&all, "correct horse battery"), (&all, "EMP-1234"), (&none_but_known, "correct horse battery")]
+    {
         for before in 0..60 {
             let plain = format!("{}{secret}{}", "x".repeat(before), "y".repeat(60));
             let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
             let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy).collect::<Vec<_>>();
             for end in ["\n", "\r\n", "\\n"] {
                 let text = lines.join(end);
-                let masked = clean(&redactor, &text);
+                let masked = clean(redactor, &text);
                 assert!(masked.contains("***") && masked.len() < text.len() - 5, "{text} {masked}");
             }
-            let mut live = LiveStreams::default();
-            let mut told = String::new();
-            for line in lines {
-                told += &live.next(&redactor, 0, "stdout", &format!("{line}\n"));
+            let text = lines.join("\n") + "\nend\n";
+            for size in [77, 8, 1] {
+                let pieces = text.as_bytes().chunks(size).map(|piece| std::str::from_utf8(piece).unwrap());
+                let (told, saved) = told_and_saved(redactor, pieces);
+                // A character at an end may be told before what follows it makes it base64.
+                assert!(
+                    told.contains("***") && told.len() <= clean(redactor, &text).len() + 2,
+                    "{size}: {told}"
+                );
+                assert_eq!(told, saved, "{size}");
             }
-            told += &live.next(&redactor, 0, "stdout", "end\n");
-            told.extend(live.finish(&redactor).into_iter().map(|(_, _, text)| text));
-            assert_eq!(told, clean(&redactor, &told));
-            assert!(told.contains("***") && told.ends_with("end\n"), "{told}");
         }
     }
 }
@@ -341,6 +370,19 @@ fn neither_the_redactor_nor_its_count_shows_a_secret() {
 }
 
 #[test]
+fn numbers_that_are_shown_are_masked_and_those_of_the_form_stay() {
+    let mut notebook = notebook_of(&json!([
+        {"output_type": "execute_result", "execution_count": 4111, "metadata": {"n": 4111},
+         "data": {"application/json": {"card": 4111, "all": [4111, 5, -4111.5]}, "text/plain": "4111"}},
+    ]));
+    assert_eq!(patterns(&[], &[r"\b\d{4}\b"]).notebook(&mut notebook).total(), 4);
+    let written: Value = serde_json::from_slice(&notebook.to_vec()).unwrap();
+    let output = &written["cells"][0]["outputs"][0];
+    assert_eq!((&output["execution_count"], &output["metadata"]["n"]), (&json!(4111), &json!(4111)));
+    assert_eq!(output["data"]["application/json"], json!({"card": "***", "all": ["***", 5, "-***.5"]}));
+}
+
+#[test]
 fn secrets_that_are_no_texts_are_looked_for_as_they_are_shown() {
     let mut secrets = SecretParameters::new();
     secrets.insert("pin", Secret::new(123_456));
@@ -368,21 +410,21 @@ fn a_secret_that_is_split_over_messages_is_masked_in_the_live_streams() {
     let mut tell = |text: &str| live.next(&redactor, 0, "stdout", text).into_owned();
     assert_eq!(tell("plain s"), "plain ");
     assert_eq!(tell("3cr"), "");
-    assert_eq!(tell("3t and s3x"), "*** and s3x");
-    assert_eq!(tell(" s3\u{1b}[1m"), " ");
-    assert_eq!(tell("cr3t"), "***\u{1b}[1m");
-    assert_eq!(tell(" é s"), " é ");
+    assert_eq!(tell("3t and s3x"), "*** and ");
+    assert_eq!(tell(" s3\u{1b}[1m"), "s3x ");
+    assert_eq!(tell("cr3t"), "");
+    assert_eq!(tell(" é s"), "***\u{1b}[1m é ");
     assert_eq!(live.finish(&redactor), [(0, "stdout".to_owned(), "s".to_owned())]);
     assert!(live.finish(&redactor).is_empty());
 }
 
 #[test]
 fn a_secret_that_ends_as_it_begins_is_not_torn_apart_in_the_live_streams() {
-    let redactor = Redactor::new(["s3cr3ts", "abcd", "abcdef"], Vec::new());
+    let redactor = Redactor::new(["(s3cr3t(", "(abcd", "(abcdef"], Vec::new());
     let mut live = LiveStreams::default();
     let mut tell = |text: &str| live.next(&redactor, 0, "stdout", text).into_owned();
-    assert_eq!(tell("it is s3cr3ts"), "it is ***");
-    assert_eq!(tell(" abcd"), " ");
+    assert_eq!(tell("it is (s3cr3t("), "it is ***");
+    assert_eq!(tell(" (abcd"), " ");
     assert_eq!(tell("ef"), "***");
 }
 
@@ -399,6 +441,50 @@ fn patterns_see_whole_lines_and_whole_keys_of_the_live_streams() {
     assert_eq!(tell("-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n"), "");
     assert_eq!(tell("MIIEowIBAAKCAQEA\n-----END PRI"), "");
     assert_eq!(tell("VATE KEY-----\n"), "-----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----\n");
+}
+
+/// What is told live of a stream that comes in these pieces, and what is saved of it when each is saved.
+fn told_and_saved<'a>(redactor: &Redactor, pieces: impl Iterator<Item = &'a str>) -> (String, String) {
+    let (mut live, mut told) = (LiveStreams::default(), String::new());
+    let mut cell = Cell::code("c", "");
+    for piece in pieces {
+        told += &live.next(redactor, 0, "stdout", piece);
+        let members = [("output_type", "stream"), ("name", "stdout"), ("text", piece)];
+        let output = members.map(|(key, value)| (key.to_owned(), Json::from(value))).into_iter().collect();
+        cell.record().push(output, piece.len());
+        redactor.settle_outputs(&mut cell, Growth::Growing);
+    }
+    redactor.settle_outputs(&mut cell, Growth::Ended);
+    told.extend(live.finish(redactor).into_iter().map(|(_, _, text)| text));
+    (told, cell.outputs()[0].get("text").and_then(Json::text).unwrap_or_default().into_owned())
+}
+
+#[test]
+fn what_a_secret_is_found_by_is_not_torn_from_it_while_more_is_written() {
+    let redactor = patterns(&[], &[]);
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----";
+    let expected = "-----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----";
+    assert_eq!(
+        told_and_saved(&redactor, [key, "\n"].into_iter()),
+        (format!("{expected}\n"), format!("{expected}\n"))
+    );
+    let key = "A0b1".repeat(22);
+    // Wherever the line is too long, and in pieces.
+    for before in (0..LONGEST_LINE + 200).step_by(23) {
+        let text =
+            format!("{}AccountKey={key}{}", "x ".repeat(LONGEST_LINE / 2 + 100), "y ".repeat(before / 2));
+        let (told, saved) = told_and_saved(&redactor, [text.as_str(), " end"].into_iter());
+        assert!(told.contains("AccountKey=***") && !told.contains(&key) && !saved.contains(&key), "{before}");
+    }
+}
+
+#[test]
+fn escape_sequences_without_end_are_not_kept_for_ever() {
+    let mut live = LiveStreams::default();
+    let redactor = patterns(&["hunter2"], &[]);
+    let colours = "\u{1b}[31m".repeat(20_000);
+    let told: usize = (0..20).map(|_| live.next(&redactor, 0, "stdout", &colours).len()).sum();
+    assert!(told > 17 * colours.len(), "{told}");
 }
 
 #[test]

@@ -41,6 +41,19 @@ impl View {
         (view.runs.len() > 1).then_some(view)
     }
 
+    /// Without the ends of lines and the blanks that the next ones begin with. `None` if there are none.
+    pub(super) fn without_breaks(text: &str) -> Option<Self> {
+        let mut at = 0;
+        let breaks = std::iter::from_fn(|| {
+            let begin = at + text[at..].find(['\n', '\r'])?;
+            at = text[begin..]
+                .find(|c| !matches!(c, '\n' | '\r' | ' ' | '\t'))
+                .map_or(text.len(), |end| begin + end);
+            Some(begin..at)
+        });
+        Self::hiding(text, breaks)
+    }
+
     /// Without these places, which come in order and apart from each other. `None` if there are none.
     pub(super) fn hiding(original: &str, places: impl Iterator<Item = Range<usize>>) -> Option<Self> {
         let mut view = Self { text: String::new(), runs: vec![(0, 0)] };
@@ -102,7 +115,8 @@ impl Ends {
             ('<', Some(c)) if c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?') => self.tag(text),
             ('\u{9b}', _) | ('\u{1b}', Some('[')) => Some(2 + sequence(&text[2..])),
             ('\u{1b}', Some(']' | 'P' | 'X' | '^' | '_')) => Some(self.string(text).unwrap_or(2)),
-            ('\u{1b}', Some(' '..='~')) => Some(2),
+            ('\u{1b}', Some(' '..='/')) => Some(1 + designation(&text[1..])),
+            ('\u{1b}', Some('0'..='~')) => Some(2),
             ('\u{1b}', _) => Some(1),
             _ => None,
         }
@@ -141,12 +155,22 @@ fn sequence(text: &str) -> usize {
     end + usize::from(text[end..].starts_with(|c| matches!(c, '@'..='~')))
 }
 
+/// What chooses a character set: what is chosen for, and the set.
+fn designation(text: &str) -> usize {
+    let end = text.find(|c| !matches!(c, ' '..='/')).unwrap_or(text.len());
+    end + usize::from(text[end..].starts_with(|c| matches!(c, '0'..='~')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_not_seen_is_left_out_and_places_are_found_again() {
+        assert_eq!(
+            View::without_escapes("s\u{1b}(B\u{1b}[mec\u{1b}(0\u{1b}7ret\u{1b}(é").unwrap().text(),
+            "secreté"
+        );
         let text = "a\u{1b}[31mb\u{1b}]0;title\u{7}c<b class='x'>d</b> < e";
         let view = View::without_tags(text).unwrap();
         assert_eq!(view.text(), "abcd < e");

@@ -180,9 +180,12 @@ impl Run<'_> {
     /// Ends a run whose kernel never came up.
     pub(super) async fn start_failed(
         mut self,
-        error: LaunchError,
+        mut error: LaunchError,
         kernelspec: &Kernelspec,
     ) -> Result<RunReport, RunError> {
+        if let Some(words) = error.stderr_tail_mut() {
+            *words = self.redactor.plain(words).into_owned();
+        }
         let kept_earlier_output =
             earlier_output_exists(self.request, self.services).await && !self.first_saved;
         let outcome = Outcome::StartFailed { error: std::sync::Arc::new(error), kept_earlier_output };
