@@ -391,3 +391,39 @@ fn this_machine_lets_tests_mount() {
     let status = Command::new("unshare").args(["--mount", "--map-root-user", "true"]).status();
     assert!(status.is_ok_and(|status| status.success()), "unshare --mount does not work here");
 }
+
+#[test]
+fn what_is_written_beside_the_notebook_is_never_written_over_it_or_what_else_is_read() {
+    let scratch = Scratch::new();
+    let book = Book::new().parameters("x = 1").code("print(x)").to_bytes();
+    scratch.write("in.ipynb", &book);
+    scratch.write("rows.csv", "x\n1\n2\n");
+    scratch.write("old.jsonl", "of the batch before\n");
+    std::os::unix::fs::symlink(scratch.join("in.ipynb"), scratch.join("link")).unwrap();
+    let rows = ["batch", "in.ipynb", "--each", "rows.csv", "--output", "out/{x}.ipynb"];
+    for (flags, says) in [
+        (
+            &["run", "in.ipynb", "out.ipynb", "--stdout-file", "./in.ipynb"][..],
+            "would overwrite the notebook",
+        ),
+        (&["run", "in.ipynb", "out.ipynb", "--stderr-file", "link"], "would overwrite the notebook"),
+        (
+            &["run", "in.ipynb", "out.ipynb", "--stdout-file", "out.ipynb"],
+            "would overwrite the executed notebook",
+        ),
+        (&[&rows[..], &["--summary", "link"]].concat(), "would overwrite the notebook"),
+        (&[&rows[..], &["--summary", "rows.csv", "--dry-run"]].concat(), "would overwrite the rows"),
+        (
+            &["batch", "none.ipynb", "--each", "rows.csv", "-o", "{x}.ipynb", "--summary", "old.jsonl"],
+            "none.ipynb",
+        ),
+    ] {
+        let done = finish(&mut scratch.rnbexec(flags));
+        done.expect_code(1).expect_stderr(says);
+        expect_clear(&done);
+    }
+    finish(scratch.rnbexec(rows).args(["--summary", "old.jsonl", "--dry-run"])).expect_code(0);
+    assert_eq!((scratch.read("in.ipynb"), scratch.read("rows.csv")), (book, b"x\n1\n2\n".to_vec()));
+    assert_eq!(scratch.read("old.jsonl"), b"of the batch before\n");
+    assert!(!scratch.join("out.ipynb").exists() && !scratch.join("out").exists());
+}

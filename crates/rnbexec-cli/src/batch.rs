@@ -10,6 +10,7 @@ mod rows;
 mod teller;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use rnbexec_kernel::{KernelPool, PoolOptions};
 use tokio::sync::watch;
 
 use crate::args::Front;
+use crate::clash;
 use crate::console::{self, Console};
 use crate::failure::Failure;
 use crate::manager::cases::spoken;
@@ -157,7 +159,13 @@ async fn attempt(
         request: settings.request(source.into_input(), None, parameters),
     };
     let total = if rows.is_known() { Some(look_through(&batch, &rows)?) } else { None };
-    let record = runs.summary.as_deref().map(|path| Record::open(path, runs.resume)).transpose()?;
+    if let Some(summary) = runs.summary.as_deref() {
+        let rows = runs.each.as_deref().map(|rows| ("the rows", rows));
+        let others = [("the notebook", input.as_str())].into_iter().chain(rows).collect::<Vec<_>>();
+        clash::refuse("--summary", summary, &others)?;
+    }
+    let record = runs.summary.as_deref().filter(|summary| !runs.dry_run || *summary == Path::new("-"));
+    let record = record.map(|path| Record::open(path, runs.resume)).transpose()?;
     tracing::info!("{}", beginning(&input, total, &batch));
     let teller = Arc::new(Teller::new(Told {
         console: console.clone(),

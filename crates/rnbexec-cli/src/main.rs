@@ -6,6 +6,7 @@
 
 mod args;
 mod batch;
+mod clash;
 mod completions;
 mod console;
 mod demo;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rnbexec::redact::{Pattern, Redactor};
+use rnbexec::redact::{Pattern, PatternError, Redactor};
 use rnbexec::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
     Services, UnknownParameters,
@@ -14,6 +14,7 @@ use rnbexec_kernel::provision::{EnvRequest, NotebookFacts};
 use rnbexec_notebook::parameters::{Parameters, SecretParameters};
 
 use crate::args::{Level, MoreArgs, PapermillArgs, ParameterArgs, Unknown};
+use crate::clash;
 use crate::duration::Limit;
 use crate::exit;
 use crate::failure::Failure;
@@ -163,8 +164,16 @@ impl Settings {
                 .help("--cwd names the folder that the kernel works in")
                 .into());
         }
-        for file in [&to.stdout_file, &to.stderr_file].into_iter().flatten().filter(|_| executes) {
-            sinks::check(file)?;
+        let sinks = [("--stdout-file", &to.stdout_file), ("--stderr-file", &to.stderr_file)];
+        for (flag, file) in sinks.into_iter().filter_map(|(flag, file)| Some((flag, file.as_deref()?))) {
+            clash::refuse(
+                flag,
+                file,
+                &[("the notebook", &places.input), ("the executed notebook", &places.output)],
+            )?;
+            if executes {
+                sinks::check(file)?;
+            }
         }
         let start_timeout = kernel.start_timeout.unwrap_or(60);
         let start = u64::try_from(start_timeout).ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
@@ -280,10 +289,13 @@ impl Settings {
 fn redactor(more: &MoreArgs) -> Result<Redactor, Refused> {
     let own = more.redact.iter().map(|pattern| Pattern::parse(pattern));
     let tokens = more.redact_tokens.then(Pattern::well_known).into_iter().flatten();
-    let patterns = own
-        .chain(tokens.map(Ok))
-        .collect::<Result<_, _>>()
-        .map_err(|error| Refused::Usage(format!("--redact takes a regular expression: {error}")))?;
+    let patterns = own.chain(tokens.map(Ok)).collect::<Result<_, _>>().map_err(|error: PatternError| {
+        // The library draws where; its last line says why.
+        let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let why = why.lines().last().map(|why| why.trim_start_matches("error: ")).unwrap_or_default();
+        let colon = if why.is_empty() { "" } else { ": " };
+        Refused::Usage(format!("--redact takes a regular expression: {error}{colon}{why}"))
+    })?;
     Ok(Redactor::new([""; 0], patterns))
 }
 

@@ -60,14 +60,10 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved
             } else {
                 failure.cause(format!("its last words were\n{}", shortened(death.stderr_tail.trim_end())))
             };
-            let advice = match death.cause {
-                DeathCause::OutOfMemory { limit: Some(_), .. } => {
-                    "--memory-limit allows more, or let the cell hold less at a time"
-                }
-                DeathCause::CpuLimit { .. } => "--cpu-limit allows more",
+            let advice = limit_advice(&death.cause).unwrap_or(match death.cause {
                 DeathCause::OutOfMemory { .. } => "give it more memory, or let the cell hold less at a time",
                 _ => "`rnbexec run --retries N` begins again when a kernel dies",
-            };
+            });
             failure.help(format!("{advice}; {so_far}"))
         }
         Outcome::StartFailed { error, kept_earlier_output } => {
@@ -84,6 +80,9 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved
                     (exit::FAILURE, "name a folder that exists with --cwd")
                 }
                 LaunchError::Containment { restriction, .. } => (exit::FAILURE, restriction.advice()),
+                LaunchError::Died { death, .. } if death.cause.is_limit() => {
+                    (exit::KERNEL_DIED, limit_advice(&death.cause).unwrap_or("give it more"))
+                }
                 LaunchError::Timeout { .. } => (exit::TRY_AGAIN, "--start-timeout gives it more time"),
                 _ => (exit::TRY_AGAIN, "`rnbexec run --retries N` begins again when a kernel does not start"),
             };
@@ -100,6 +99,17 @@ pub(crate) fn of_outcome(outcome: &Outcome, signal: Option<Signal>, saved: Saved
             .code(signal.unwrap_or(Signal::Interrupt).exit_code())
             .help(so_far),
     })
+}
+
+/// How to give more of what a kernel used up.
+fn limit_advice(cause: &DeathCause) -> Option<&'static str> {
+    match cause {
+        DeathCause::OutOfMemory { limit: Some(_), .. } => {
+            Some("--memory-limit allows more, or let the cell hold less at a time")
+        }
+        DeathCause::CpuLimit { .. } => Some("--cpu-limit allows more"),
+        _ => None,
+    }
 }
 
 /// What is said of a run that was abandoned by a signal before its kernel was started.

@@ -111,6 +111,8 @@ pub(super) struct Record {
     path: PathBuf,
     /// `None` is standard output.
     file: Option<File>,
+    /// What is there is of an earlier batch, and goes when the first line comes.
+    is_old: bool,
 }
 
 impl Record {
@@ -119,7 +121,7 @@ impl Record {
     pub(super) fn open(path: &Path, goes_on: bool) -> Result<Self, Failure> {
         let file = if path == Path::new("-") { None } else { Some(open(path, goes_on)) };
         let file = file.transpose().map_err(|error| unwritable(path, &error))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, is_old: !goes_on })
     }
 
     /// Whether the lines go to standard output.
@@ -129,7 +131,9 @@ impl Record {
 
     /// Adds a line, which is there when this returns.
     pub(super) fn add(&mut self, line: &str) -> Result<(), Failure> {
+        let is_old = std::mem::take(&mut self.is_old);
         let written = match &mut self.file {
+            Some(file) if is_old => emptied(file).and_then(|()| file.write_all(line.as_bytes())),
             Some(file) => file.write_all(line.as_bytes()),
             None => console::print(line),
         };
@@ -142,7 +146,7 @@ fn open(path: &Path, goes_on: bool) -> io::Result<File> {
         std::fs::create_dir_all(folder)?;
     }
     if !goes_on {
-        return File::create(path);
+        return OpenOptions::new().create(true).append(true).open(path);
     }
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     if file.metadata()?.len() > 0 {
@@ -154,6 +158,11 @@ fn open(path: &Path, goes_on: bool) -> io::Result<File> {
         }
     }
     Ok(file)
+}
+
+/// Takes everything out of a file; a pipe holds nothing.
+fn emptied(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -196,7 +196,7 @@ fn outcomes(applied: &[(Planned, Applied)]) -> String {
         Column::whole("INCIDENT"),
         Column::whole("SEVERITY"),
         Column::cut("TITLE", 20),
-        Column::cut("APPLIED", 30),
+        Column::whole("APPLIED"),
     ];
     let now = Timestamp::now();
     let row = |(planned, applied): &(Planned, Applied)| {

@@ -1,0 +1,57 @@
+//! Files that would be written over what the same command reads, or writes elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use rnbexec::store::Location;
+
+use crate::failure::Failure;
+
+/// Refuses the file that a flag names where it is one of these places: `(what it is, where)`. Names with fields in braces are no
+/// files yet, and what is not of this machine is none.
+pub(crate) fn refuse(flag: &str, file: &Path, others: &[(&str, &str)]) -> Result<(), Failure> {
+    let is_this = |other: &str| matches!(Location::parse(other), Ok(Location::Local(other)) if canonical(&other) == canonical(file));
+    match others.iter().find(|(_, other)| is_this(other)) {
+        Some((what, _)) => Err(Failure::new(format!("{flag} {} would overwrite {what}", file.display()))
+            .help("name another file")),
+        None => Ok(()),
+    }
+}
+
+/// The one path of a file, which need not exist yet.
+fn canonical(path: &Path) -> PathBuf {
+    let whole = || {
+        path.canonicalize().or_else(|_| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+            Ok::<_, std::io::Error>(folder.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    whole().unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_by_every_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::write(place("in.ipynb"), "").unwrap();
+        std::os::unix::fs::symlink(place("in.ipynb"), place("link")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), place("folder")).unwrap();
+        let others = [place("in.ipynb"), place("out.ipynb")].map(|place| place.display().to_string());
+        let others = [("the notebook", others[0].as_str()), ("the output", &others[1])];
+        for same in ["in.ipynb", "link", "folder/in.ipynb", "folder/./out.ipynb"] {
+            let failure = refuse("--stdout-file", &place(same), &others).unwrap_err();
+            assert!(failure.what.contains("would overwrite the"), "{failure:?}");
+        }
+        for other in ["other", "no/such/folder/in.ipynb", "-"] {
+            assert_eq!(refuse("--summary", &place(other), &others), Ok(()), "{other}");
+        }
+        assert_eq!(
+            refuse("--summary", Path::new("-"), &[("the notebook", "-"), ("rows", "s3://a/-")]),
+            Ok(())
+        );
+    }
+}
