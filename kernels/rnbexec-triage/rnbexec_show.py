@@ -121,6 +121,11 @@ def figures():
     })
 
 
+def _width(text):
+    """About how wide a text of 11 pixels is. No font can be measured here: this is what most of them need."""
+    return sum(12 if east_asian_width(c) in "WF" else 8.3 if c.isupper() or c in "mw%@" else 6.1 for c in text)
+
+
 # How a point is drawn at (0, 0).
 MARKS = {
     "dot": '<circle r="2.7" fill="{}"/>',
@@ -134,22 +139,27 @@ STEPS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, *(86400 * 
 def timeline(title, lanes, points, text, *, shaded=None, legend=()):
     """Points on lanes along the time, as a drawing for a page of any width; `text` says what it shows where no picture can be seen.
 
-    `points` are (time with a zone, number of the lane, colour, name of a mark), the last ones on top; `legend` has (colour, mark, words),
-    `shaded` is a span of time.
+    `points` are (time, number of the lane, colour, name of a mark), the last ones on top; `legend` has (colour, mark, words), `shaded` is a
+    span of time. Times without a zone are UTC; what has no time, or no lane, is left out.
     """
-    at = [point[0].timestamp() for point in points] + [end.timestamp() for end in shaded or ()]
+    def seconds(time):
+        time = time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time
+        return min(max(time.timestamp(), -62e9), 253e9)  # what has a date
+
+    lanes = [clean(lane, 60) for lane in lanes]
+    points = [(seconds(time), *rest) for time, *rest in points if time == time and 0 <= rest[0] < len(lanes)]
+    shaded = [seconds(end) for end in shaded or () if end == end]
+    at = [point[0] for point in points] + shaded
     first, last = (min(at), max(at)) if at else (0, 0)
     room = max((last - first) * 0.02, 1)
     first, last = first - room, last + room
-    lanes = [clean(lane, 60) for lane in lanes]
-    # No font can be measured here: this is what most of them need.
-    left = round(14 + max((sum(12 if east_asian_width(c) in "WF" else 6.3 for c in lane) for lane in lanes), default=0))
-    right, top, row = max(left + 400, 900), 28, 18
+    left = max(40, round(14 + max(map(_width, lanes), default=0)))
+    right, top, row = round(max(left + 400, 900, 1.1 * _width(clean(title, 200)))), 28, 18
     bottom = top + row * len(lanes)
     height = bottom + (52 if legend else 34)
 
     def x(time):
-        return round(left + (time - first) / (last - first) * (right - left), 1)
+        return round(left + (time - first) / (last - first) * (right - left))
 
     def label(x, y, words, anchor="middle", size=11):
         return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="{size}">{escape(words, 200)}</text>'
@@ -157,10 +167,10 @@ def timeline(title, lanes, points, text, *, shaded=None, legend=()):
     def mark(x, y, colour, mark):
         return f'<g transform="translate({x} {y})">{MARKS[mark].format(escape(colour, 30))}</g>'
 
-    drawn = [label(left, 16, title, "start", 12)]
+    drawn = [label(14, 16, title, "start", 12)]
     if shaded:
-        begin, end = (x(one.timestamp()) for one in shaded)
-        drawn.append(f'<rect x="{begin}" y="{top}" width="{max(end - begin, 2):.1f}" height="{bottom - top}" fill="#8a9097" opacity="0.25"/>')
+        begin, end = x(min(shaded)), x(max(shaded))
+        drawn.append(f'<rect x="{begin}" y="{top}" width="{max(end - begin, 2)}" height="{bottom - top}" fill="#8a9097" opacity="0.25"/>')
     step = next((step for step in STEPS if (last - first) / step <= 8), STEPS[-1] * math.ceil((last - first) / STEPS[-1] / 8))
     day = None
     for time in range(math.ceil(first / step) * step, math.floor(last) + 1, step):
@@ -174,14 +184,14 @@ def timeline(title, lanes, points, text, *, shaded=None, legend=()):
     drawn.append(f'<path d="M{left} {top}V{bottom}H{right}" stroke="{SOFT}" fill="none"/>')
     drawn += [label(left - 8, top + row * lane + 13, name, "end") for lane, name in enumerate(lanes)]
     # What lies in the same place is seen once.
-    places = dict.fromkeys((x(time.timestamp()), top + row * lane + 9, colour, kind) for time, lane, colour, kind in points)
+    places = dict.fromkeys((x(time), top + row * lane + 9, colour, kind) for time, lane, colour, kind in points)
     drawn += [mark(*place) for place in places]
     place = left
     for colour, kind, words in legend:
         drawn += [mark(place + 4, height - 9, colour, kind), label(place + 14, height - 5, words, "start")]
-        place += 34 + round(6.3 * len(words))
+        place += round(30 + _width(words))
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 14} {height}" width="{right + 14}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 40} {height}" width="{right + 40}" height="{height}" '
         f'font-family="system-ui,sans-serif" fill="{SOFT}">{"".join(drawn)}</svg>'
     )
     # As an image nothing in it can act, wherever the page is shown.

@@ -123,7 +123,12 @@ fn a_timeline_is_a_drawing_in_which_text_is_text_and_each_place_is_drawn_once() 
                           for hours in (0, 0, 1, 2) for lane, mark in enumerate(['dot', 'diamond', 'bar'])]\n\
                 timeline(bad, [bad, 'b', 'c'], points, bad, shaded=(at, at), legend=[('#b3261e', 'dot', bad)])\n\
                 timeline('nothing', [], [], 'nothing')\n\
-                timeline('years', ['a'], [(at, 0, 'x', 'dot'), (at.replace(year=2890), 0, 'x', 'dot')], 'years')\n\
+                timeline('years', ['a'], [(at, 0, 'x', 'dot'), (datetime.max, 0, 'x', 'dot'), (datetime.min, 0, 'x', 'dot')], 'years')\n\
+                import pandas\n\
+                naive = [(datetime(2019, 1, 15), 0, 'x', 'dot'), (pandas.NaT, 0, 'x', 'dot'), (at, 1, 'x', 'dot'), (at, -1, 'x', 'dot')]\n\
+                timeline('left out', ['a'], naive, 'left out', shaded=(pandas.NaT, pandas.NaT))\n\
+                many = [(at + timedelta(seconds=s), s % 2, 'x', 'dot') for s in range(50_000)]\n\
+                timeline('W' * 200, ['W' * 60, 'b'], many, 'many')\n\
                 def told(display):\n\
                 \x20   drawing = xml.fromstring(base64.b64decode(re.search('base64,([^\"]*)', display['text/html'])[1]))\n\
                 \x20   named = lambda name: [e for e in drawing.iter() if e.tag.endswith('}' + name)]\n\
@@ -154,7 +159,10 @@ fn a_timeline_is_a_drawing_in_which_text_is_text_and_each_place_is_drawn_once() 
     let page = display["text/html"].as_str().unwrap();
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains('\u{1b}'), "{page}");
     assert_eq!(answer[1][1], 0);
-    assert!(answer[2][2].as_array().unwrap().len() < 12, "{}", answer[2][2]);
+    assert!(answer[2][2].as_array().unwrap().len() < 14 && answer[2][1] == 3, "{}", answer[2]);
+    assert_eq!((&answer[3][1], &answer[3][2][4]), (&json!(1), &json!("2019-01-15")), "{}", answer[3]);
+    let many = answer[4][3]["text/html"].as_str().unwrap().len();
+    assert!(many < 1 << 20, "{many} bytes");
 }
 
 #[test]
