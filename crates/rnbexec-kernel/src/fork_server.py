@@ -6,12 +6,13 @@ Standard input is a SOCK_SEQPACKET socket to the runner; a message is a JSON obj
 
     {"ready": true, "left_out": {MODULE: WHY}}       kernels can be forked from now on
     {"id": ID, "pid": PID}                           the kernel that was asked for
+    {"id": ID, "fits": true}                         a kernel from here would still be as one that is started
     {"id": ID, "refused": WHY} | {"id": ID, "stale": FILE}
     {"pid": PID, "status": STATUS}                   it has ended; it is not reaped before the runner says so
 
 From the runner: {"id": ID, "arguments": […], "cwd": DIR or null, "variables": {…}} with the descriptors of the kernel's stdout and
-stderr, and {"reap": PID}. The end of the socket is the end of this process, and with it of all kernels. The variables are those of this
-process with other values of the same length.
+stderr; {"id": ID, "cwd": DIR or null}, which asks whether such a kernel still fits; and {"reap": PID}. The end of the socket is the end
+of this process, and with it of all kernels. The variables are those of this process with other values of the same length.
 
 What must hold before a fork: one thread, no ZeroMQ context, no event loop. What a kernel gets anew: session and process
 group, key and connection file, working directory, signals, random state. What it shares with its siblings: the hash seed and
@@ -248,8 +249,8 @@ def serve(left_out):
                 running.discard(pid)
                 ended.discard(pid)
             continue
-        stale = next((file for file, time in Preloaded.files if modified(file) != time), None)
-        if stale is None:
+        answer = misfit(request["cwd"])
+        if answer is None and "arguments" in request:
             said, say = os.pipe()
             server = os.getpid()
             pid = os.fork()
@@ -273,16 +274,43 @@ def serve(left_out):
             os.close(say)
             with open(said, "rb") as said:
                 refused = said.read().decode()
+            if refused:
+                os.waitpid(pid, 0)
+                answer = {"refused": refused}
+            else:
+                running.add(pid)
+                answer = {"pid": pid}
         for descriptor in descriptors:
             os.close(descriptor)
-        if stale is not None:
-            tell(id=request["id"], stale=stale)
-        elif refused:
-            os.waitpid(pid, 0)
-            tell(id=request["id"], refused=refused)
-        else:
-            running.add(pid)
-            tell(id=request["id"], pid=pid)
+        tell(id=request["id"], **(answer or {"fits": True}))
+
+
+def misfit(folder):
+    """What makes a kernel from here another one than a kernel that is started in this folder now, if anything does, as it is answered."""
+    for file, time in Preloaded.files:
+        if modified(file) != time:
+            return {"stale": file}
+    try:
+        hidden = hidden_by_folder(folder)
+    except (OSError, ValueError) as error:
+        return {"refused": str(error)}
+    return {"refused": "the working directory has a module of its own named %s" % hidden} if hidden else None
+
+
+def hidden_by_folder(folder):
+    """A preloaded module that the cells would have found in the working directory instead."""
+    if not Preloaded.names:
+        return None
+    for entry in os.scandir(folder):
+        name, _, rest = entry.name.partition(".")
+        if name not in Preloaded.names:
+            continue
+        if entry.is_dir():
+            if any(inner.name.partition(".")[0] == "__init__" for inner in os.scandir(entry.path)):
+                return name
+        elif rest.endswith(("py", "pyc", "so")):
+            return name
+    return None
 
 
 # -- after the fork
@@ -292,9 +320,6 @@ def become(request, descriptors, libc):
     """Makes a kernel's process of this one; raises if one that was started would not be the same."""
     if request["cwd"] is not None:
         os.chdir(request["cwd"])
-    hidden = hidden_by_folder()
-    if hidden:
-        raise RuntimeError("the working directory has a module of its own named %s" % hidden)
     for name, value in request["variables"].items():
         show(name, value, libc)
     os.environ.update(request["variables"])
@@ -324,22 +349,6 @@ def show(name, value, libc):
     with open("/proc/self/environ", "rb") as shown:
         if name + b"=" + value not in shown.read().split(b"\0"):
             raise RuntimeError("what it forks could not be told from what its siblings do")
-
-
-def hidden_by_folder():
-    """A preloaded module that the cells would have found in the working directory instead."""
-    if not Preloaded.names:
-        return None
-    for entry in os.scandir("."):
-        name, _, rest = entry.name.partition(".")
-        if name not in Preloaded.names:
-            continue
-        if entry.is_dir():
-            if any(inner.name.partition(".")[0] == "__init__" for inner in os.scandir(entry.path)):
-                return name
-        elif rest.endswith(("py", "pyc", "so")):
-            return name
-    return None
 
 
 def leave(code):

@@ -54,6 +54,13 @@ pub(crate) struct Birth {
     pub(crate) registrar: Option<Registrar>,
 }
 
+/// Where a forked kernel comes from.
+#[derive(Clone)]
+pub(crate) struct Descent {
+    server: Arc<Server>,
+    cwd: Option<PathBuf>,
+}
+
 /// The servers of a program. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct ForkServers {
@@ -86,14 +93,14 @@ impl ForkServers {
         seed: &Seed,
         birth: &Birth,
         patience: Duration,
-    ) -> Result<Forked, NotForked> {
+    ) -> Result<(Forked, Descent), NotForked> {
         let server = self.server(seed, birth.registrar.clone(), patience).await.ok_or(NotForked::NoServer)?;
         let forked = server.fork(birth).await;
         if let Err(NotForked::Stale { .. } | NotForked::Io(_)) = &forked {
             // The next kernel gets a new one.
             self.slots.lock().await.retain(|slot| !slot.is(&server));
         }
-        forked
+        Ok((forked?, Descent { server, cwd: birth.cwd.clone() }))
     }
 
     /// Ends the servers that no kernel needs any more.
@@ -132,6 +139,14 @@ impl ForkServers {
         }
         slots.push(Slot { seed: seed.clone(), server: server.clone() });
         server
+    }
+}
+
+impl Descent {
+    /// Fails if the kernel would not be forked as things are now: a file that was imported has changed, or the working directory has got a
+    /// module that hides one.
+    pub(crate) async fn check(&self) -> Result<(), NotForked> {
+        self.server.check(self.cwd.as_deref()).await
     }
 }
 

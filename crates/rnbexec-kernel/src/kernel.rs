@@ -20,6 +20,7 @@ use crate::connection::Channel;
 use crate::contain::{Containment, Isolation, Restriction};
 use crate::death::{DeathCause, KernelDeath};
 use crate::execution::{ExecuteRequest, Execution};
+use crate::fork_server::Descent;
 use crate::kernelspec::Kernelspec;
 use crate::launcher::Launcher;
 use crate::links::Received;
@@ -256,7 +257,7 @@ pub struct Kernel {
     death: Option<KernelDeath>,
     info: Bytes,
     pid: u32,
-    origin: Origin,
+    descent: Option<Descent>,
     isolation: Option<Isolation>,
     thread: KernelThread,
 }
@@ -330,7 +331,7 @@ impl Kernel {
             death: None,
             info: started.info,
             pid: started.pid,
-            origin: started.origin,
+            descent: started.descent,
             isolation: started.isolation,
             thread,
         })
@@ -348,7 +349,12 @@ impl Kernel {
 
     /// How its process came to be.
     pub fn origin(&self) -> Origin {
-        self.origin
+        if self.descent.is_some() { Origin::Forked } else { Origin::Started }
+    }
+
+    /// Where it comes from, if it was forked.
+    pub(crate) fn descent(&self) -> Option<&Descent> {
+        self.descent.as_ref()
     }
 
     /// What is closed to it, and by which mechanism; `None` if it is not contained.

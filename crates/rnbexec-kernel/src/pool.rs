@@ -180,7 +180,8 @@ impl KernelPool {
         Ok(kernel)
     }
 
-    /// Takes what was prepared for such a request. If it could not be prepared, or has died since, there is nothing.
+    /// Takes what was prepared for such a request. If it could not be prepared, has died since or would not be forked any more, there is
+    /// nothing.
     async fn prepared(&self, kind: &Kind, output: Option<&OutputSink>) -> Option<Kernel> {
         let mut spare = {
             let mut ahead = self.ahead();
@@ -188,8 +189,20 @@ impl KernelPool {
             ahead.spares.remove(at)
         };
         let mut kernel = (&mut spare.making.0).await.ok()?.ok()?;
-        // It may have died, or hang, since it was ready.
-        kernel.kernel_info().await?;
+        let descent = kernel.descent().cloned();
+        let checked = async {
+            match &descent {
+                Some(descent) => descent.check().await,
+                None => Ok(()),
+            }
+        };
+        // It may have died, or hang, since it was ready; and what it has imported may be something else by now.
+        let (info, checked) = tokio::join!(kernel.kernel_info(), checked);
+        info?;
+        if let Err(error) = checked {
+            tracing::debug!(kernel = kind.spec.name, %error, "a prepared kernel is not handed out");
+            return None;
+        }
         spare.output.attach(output);
         Some(kernel)
     }

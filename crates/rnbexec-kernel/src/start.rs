@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::connection::{Channel, Connection, PrivateDir};
 use crate::contain::{self, Contained, Isolation, NotStarted, Part, Refusal, Restriction};
-use crate::fork_server::{Birth, ForkServers, Seed};
-use crate::kernel::{LaunchError, LaunchOptions, Origin};
+use crate::fork_server::{Birth, Descent, ForkServers, Seed};
+use crate::kernel::{LaunchError, LaunchOptions};
 use crate::kernelspec::Kernelspec;
 use crate::launcher::{self, ForkCommand, Launcher};
 use crate::links::{Links, Received};
@@ -67,7 +67,8 @@ pub(crate) struct Started {
     pub(crate) received: mpsc::UnboundedReceiver<Received>,
     pub(crate) info: Bytes,
     pub(crate) pid: u32,
-    pub(crate) origin: Origin,
+    /// If it was forked.
+    pub(crate) descent: Option<Descent>,
     pub(crate) isolation: Option<Isolation>,
 }
 
@@ -163,7 +164,7 @@ async fn attempt(
     let remains = Remains::new(mark.clone(), directory.path().to_path_buf());
     registration = options.registrar.as_ref().map(|register| register(&remains));
     let mut contained = contain::prepare(options).map_err(|refusal| refused(spec, String::new(), refusal))?;
-    let (mut process, origin) = tokio::select! {
+    let (mut process, descent) = tokio::select! {
         made = make_process(plan, &connection, &directory, mark, until, contained.as_mut()) => made?,
         () = started.closed() => return Err(Failure::GivenUp),
     };
@@ -197,7 +198,7 @@ async fn attempt(
             let isolation = contained.as_ref().map(|contained| contained.isolation().clone());
             let pid = process.pid();
             let ready =
-                Started { session: session.clone(), received: received_rx, info, pid, origin, isolation };
+                Started { session: session.clone(), received: received_rx, info, pid, descent, isolation };
             Ok((Running { process, contained, links, session, received, directory, registration }, ready))
         }
         Err(error) => {
@@ -242,7 +243,7 @@ async fn make_process(
     mark: String,
     until: Instant,
     contained: Option<&mut Contained>,
-) -> Result<(Process, Origin), Failure> {
+) -> Result<(Process, Option<Descent>), Failure> {
     let Plan { spec, options, forks } = plan;
     if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
         return Err(Failure::Error(LaunchError::WorkingDirectory { path: cwd.clone() }));
@@ -253,13 +254,13 @@ async fn make_process(
     let command = spec.command(&connection.file, &extra, &env);
     if contained.is_none()
         && let Some(forks) = forks.as_ref().filter(|_| options.launcher == Launcher::Lossless)
-        && let Some(process) = fork_process(plan, forks, &command, &env, &mark, until).await
+        && let Some((process, descent)) = fork_process(plan, forks, &command, &env, &mark, until).await
     {
-        return Ok((process, Origin::Forked));
+        return Ok((process, Some(descent)));
     }
     let starting = start_process(plan, command, env, directory, mark, contained);
     match tokio::time::timeout_at(until, starting).await {
-        Ok(process) => Ok((process?, Origin::Started)),
+        Ok(process) => Ok((process?, None)),
         // Only what is contained is waited for.
         Err(_) => Err(Failure::Error(LaunchError::Containment {
             restriction: Restriction::Everything,
@@ -276,7 +277,7 @@ async fn fork_process(
     env: &HashMap<OsString, OsString>,
     mark: &str,
     until: Instant,
-) -> Option<Process> {
+) -> Option<(Process, Descent)> {
     let Plan { spec, options, .. } = plan;
     let (server, arguments) = ForkCommand::of(spec, command)?;
     let seed = Seed {
@@ -292,7 +293,9 @@ async fn fork_process(
     // A server that does not come up leaves time for a plain start.
     let patience = until.saturating_duration_since(Instant::now()) / 2;
     match forks.servers.fork(&seed, &birth, patience).await {
-        Ok(forked) => Some(Process::adopt(forked, mark.to_owned(), options.on_output.clone())),
+        Ok((forked, descent)) => {
+            Some((Process::adopt(forked, mark.to_owned(), options.on_output.clone()), descent))
+        }
         Err(error) => {
             tracing::debug!(kernel = spec.name, %error, "not forked, starting it plainly");
             None

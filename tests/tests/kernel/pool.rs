@@ -41,6 +41,18 @@ impl World {
         pool.launch(&self.spec("python3"), self.options.clone(), &imports).await.expect("it starts")
     }
 
+    /// Waits for a forked kernel that is none of these; returns its process.
+    fn prepared(&self, known: &[&Kernel]) -> u32 {
+        wait_for("a prepared kernel", Duration::from_mins(1), || {
+            let processes = self.scratch.alive();
+            let forked = processes.iter().filter(|process| process.contains("fork_server"));
+            let mut ids = forked.filter_map(|process| process.split(' ').next()?.parse().ok());
+            ids.find(|&pid| {
+                is_session_leader_with_sockets(pid) && known.iter().all(|kernel| kernel.pid() != pid)
+            })
+        })
+    }
+
     /// What cells give in one kernel of the pool, as a notebook would keep it; and where the kernel came from.
     async fn outputs(&self, pool: &KernelPool, imports: &[&str], cells: &[&str]) -> (Origin, Vec<Value>) {
         let mut kernel = self.from(pool, imports).await;
@@ -363,19 +375,53 @@ async fn a_prepared_kernel_that_died_is_not_handed_out() {
     let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
     pool.expect(Expected::Alike);
     let first = world.from(&pool, &[]).await;
-    wait_for("the prepared kernel to be gone", Duration::from_mins(1), || {
-        for process in world.scratch.alive() {
-            let pid: u32 =
-                process.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a process has an id");
-            if process.contains("fork_server") && pid != first.pid() && is_session_leader_with_sockets(pid) {
-                let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-                return killed.is_ok_and(|status| status.success()).then_some(());
-            }
-        }
-        None
-    });
+    let prepared = world.prepared(&[&first]).to_string();
+    let killed = std::process::Command::new("kill").args(["-KILL", &prepared]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
     let mut second = world.from(&pool, &[]).await;
     assert_eq!(execute(&mut second, "print('here')").await.complete().stdout(), "here\n");
+    drop((first, second));
+    pool.close().await;
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_kernel_with_a_module_that_changed_is_not_handed_out() {
+    let mut world = World::new();
+    let folder = world.with_modules(&[("rules", "VERSION = 'one'\n")]);
+    let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
+    pool.expect(Expected::Alike);
+    let first = world.from(&pool, &["rules"]).await;
+    let prepared = world.prepared(&[&first]);
+    // As long as nothing changes, it is.
+    let mut second = world.from(&pool, &["rules"]).await;
+    assert_eq!((second.pid(), second.origin()), (prepared, Origin::Forked));
+    let code = "import rules; print(rules.VERSION)";
+    assert_eq!(execute(&mut second, code).await.complete().stdout(), "one\n");
+    let prepared = world.prepared(&[&first, &second]);
+    fs::write(folder.join("rules.py"), "VERSION = 'number two'\n").expect("the folder is ours");
+    let mut third = world.from(&pool, &["rules"]).await;
+    assert_ne!(third.pid(), prepared);
+    assert_eq!(execute(&mut third, code).await.complete().stdout(), "number two\n");
+    drop((first, second, third));
+    pool.close().await;
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_kernel_with_a_module_that_the_working_directory_has_got_is_not_handed_out() {
+    let world = World::new();
+    let pool = KernelPool::new(PoolOptions { fork: true, spares: 1 });
+    pool.expect(Expected::Alike);
+    let first = world.from(&pool, &["tqdm"]).await;
+    let prepared = world.prepared(&[&first]);
+    world.scratch.write("tqdm.py", "PLACE = 'here'\n");
+    let mut second = world.from(&pool, &["tqdm"]).await;
+    assert_ne!(second.pid(), prepared);
+    let seen = execute(&mut second, "import tqdm; print(tqdm.PLACE)").await.complete();
+    assert_eq!(seen.stdout(), "here\n");
     drop((first, second));
     pool.close().await;
     drop(pool);

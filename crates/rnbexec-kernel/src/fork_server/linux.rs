@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,8 +29,8 @@ use crate::remains::{Registrar, Remains};
 /// What a server answers is not longer than this.
 const LONGEST_ANSWER: usize = 64 << 10;
 
-/// How long a server that is ready may take over one fork.
-const FORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server that is ready may take over one fork, or one look at what has changed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a server's stderr goes.
 const LAST_WORDS: &str = "stderr";
@@ -37,6 +38,7 @@ const LAST_WORDS: &str = "stderr";
 /// What the server's thread is asked.
 enum Ask {
     Fork { birth: String, outputs: [OwnedFd; 2], answer: oneshot::Sender<Result<Born, NotForked>> },
+    Check { question: String, answer: oneshot::Sender<Result<(), NotForked>> },
     Reap { pid: u32 },
 }
 
@@ -85,18 +87,38 @@ impl Server {
     pub(super) async fn fork(self: &Arc<Self>, birth: &Birth) -> Result<Forked, NotForked> {
         let variables: serde_json::Map<_, _> =
             birth.variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-        let cwd = birth.cwd.as_ref().map(|cwd| cwd.to_str().ok_or(io::ErrorKind::InvalidFilename));
-        let cwd = cwd.transpose().map_err(io::Error::from)?;
+        let cwd = text(birth.cwd.as_deref())?;
         let birth = serde_json::json!({"arguments": birth.arguments, "cwd": cwd, "variables": variables});
         let ((stdout, stdout_write), (stderr, stderr_write)) = (output_pipe()?, output_pipe()?);
         let outputs = [stdout_write, stderr_write];
         let (answer, answered) = oneshot::channel();
-        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-        self.asks.send(Ask::Fork { birth: birth.to_string(), outputs, answer }).map_err(|_| gone())?;
-        let answered = tokio::time::timeout(FORK_TIMEOUT, answered).await;
-        let Born { pid, ended } = answered.map_err(io::Error::from)?.map_err(|_| gone())??;
+        let ask = Ask::Fork { birth: birth.to_string(), outputs, answer };
+        let Born { pid, ended } = self.ask(ask, answered).await?;
         Ok(Forked { server: Arc::clone(self), pid, ended, outputs: Some([stdout, stderr]) })
     }
+
+    /// Whether a kernel in this directory that was forked before could be forked now.
+    pub(super) async fn check(&self, cwd: Option<&Path>) -> Result<(), NotForked> {
+        let (answer, answered) = oneshot::channel();
+        let question = serde_json::json!({"cwd": text(cwd)?});
+        self.ask(Ask::Check { question: question.to_string(), answer }, answered).await
+    }
+
+    async fn ask<T>(
+        &self,
+        ask: Ask,
+        answered: oneshot::Receiver<Result<T, NotForked>>,
+    ) -> Result<T, NotForked> {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        self.asks.send(ask).map_err(|_| gone())?;
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        answered.map_err(io::Error::from)?.map_err(|_| gone())?
+    }
+}
+
+/// A working directory as JSON can name it.
+fn text(cwd: Option<&Path>) -> io::Result<Option<&str>> {
+    cwd.map(|cwd| cwd.to_str().ok_or(io::ErrorKind::InvalidFilename.into())).transpose()
 }
 
 /// A pipe for what a kernel writes: our end for this thread's event loop, and the kernel's.
@@ -182,6 +204,7 @@ async fn serve(
     };
     let mut directory = Some(directory);
     let mut births: HashMap<u64, oneshot::Sender<Result<Born, NotForked>>> = HashMap::new();
+    let mut checks: HashMap<u64, oneshot::Sender<Result<(), NotForked>>> = HashMap::new();
     let mut kernels: HashMap<u32, watch::Sender<Option<ExitStatus>>> = HashMap::new();
     let mut next_id = 0_u64;
     let ended = loop {
@@ -196,9 +219,12 @@ async fn serve(
                 Some(Ask::Fork { birth, outputs, answer }) => {
                     next_id += 1;
                     births.insert(next_id, answer);
-                    // The birth is an object: its id goes in front.
-                    let message = format!("{{\"id\":{next_id},{}", birth.trim_start_matches('{'));
-                    send(&socket, message, &outputs).await?;
+                    send(&socket, with_id(next_id, &birth), &outputs).await?;
+                }
+                Some(Ask::Check { question, answer }) => {
+                    next_id += 1;
+                    checks.insert(next_id, answer);
+                    send(&socket, with_id(next_id, &question), &[]).await?;
                 }
             },
             message = receive(&socket) => match message {
@@ -220,11 +246,19 @@ async fn serve(
                         send(&socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
                     }
                 }
-                Ok(Some(Said::NotBorn { id, why })) => {
-                    if let Some(waiting) = births.remove(&id)
-                        && waiting.send(Err(why)).is_err()
-                    {
-                        tracing::trace!("nobody waited for a fork that failed");
+                Ok(Some(Said::Fits { id })) => {
+                    if checks.remove(&id).is_some_and(|waiting| waiting.send(Ok(())).is_err()) {
+                        tracing::trace!("nobody waited to hear that a kernel fits");
+                    }
+                }
+                Ok(Some(Said::Misfit { id, why })) => {
+                    let told = match (births.remove(&id), checks.remove(&id)) {
+                        (Some(waiting), _) => waiting.send(Err(why)).is_ok(),
+                        (None, Some(waiting)) => waiting.send(Err(why)).is_ok(),
+                        (None, None) => false,
+                    };
+                    if !told {
+                        tracing::trace!("nobody waited for a fork that cannot be");
                     }
                 }
                 Ok(Some(Said::Ended { pid, status })) => {
@@ -305,11 +339,17 @@ fn open(seed: &Seed, directory: &PrivateDir, mark: &str) -> io::Result<Opened> {
     Ok(Opened { child: command.spawn()?, socket: AsyncFd::new(ours)?, last_words })
 }
 
+/// A question, which is a JSON object, with the number that its answer will bear.
+fn with_id(id: u64, question: &str) -> String {
+    format!("{{\"id\":{id},{}", question.trim_start_matches('{'))
+}
+
 /// What a server says.
 enum Said {
     Ready { left_out: Vec<(String, String)> },
     Born { id: u64, pid: u32 },
-    NotBorn { id: u64, why: NotForked },
+    Fits { id: u64 },
+    Misfit { id: u64, why: NotForked },
     Ended { pid: u32, status: ExitStatus },
 }
 
@@ -326,10 +366,9 @@ impl Said {
         if let Some(id) = number("id") {
             return Ok(match (pid, text("stale"), text("refused")) {
                 (Some(pid), _, _) => Self::Born { id, pid },
-                (None, Some(file), _) => Self::NotBorn { id, why: NotForked::Stale { file } },
-                (None, None, reason) => {
-                    Self::NotBorn { id, why: NotForked::Refused { reason: reason.unwrap_or_default() } }
-                }
+                (None, Some(file), _) => Self::Misfit { id, why: NotForked::Stale { file } },
+                (None, None, Some(reason)) => Self::Misfit { id, why: NotForked::Refused { reason } },
+                (None, None, None) => Self::Fits { id },
             });
         }
         let left_out = message.get("left_out").and_then(serde_json::Value::as_object);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ impl Server {
 
     #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
     pub(super) async fn fork(self: &Arc<Self>, _: &Birth) -> Result<Forked, NotForked> {
+        match self.0 {}
+    }
+
+    #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
+    pub(super) async fn check(&self, _: Option<&Path>) -> Result<(), NotForked> {
         match self.0 {}
     }
 }
