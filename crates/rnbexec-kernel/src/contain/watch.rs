@@ -103,7 +103,7 @@ impl Watch {
     /// Adds up what the processes of the kernel hold. What they share counts once, but finding that out costs more:
     /// only when it matters.
     fn sample(&mut self, limit: MemoryLimit) -> Option<String> {
-        let members = self.members();
+        let members = self.members(is_marked);
         let resident: u64 = members.iter().map(|process| process.resident).sum();
         if resident <= limit.bytes() {
             return None;
@@ -115,14 +115,14 @@ impl Watch {
     }
 
     /// The kernel's session, its descendants, and whatever carries its mark.
-    fn members(&mut self) -> Vec<Look> {
+    fn members(&mut self, is_marked: impl Fn(u32, &str) -> bool) -> Vec<Look> {
         let mut others = Vec::new();
         let mut members = Vec::new();
         let mut seen = HashMap::new();
         for process in all() {
             let key = (process.pid, process.started);
             let is_member = process.session == self.pid
-                || *self.known.get(&key).unwrap_or(&is_marked(process.pid, &self.mark));
+                || self.known.get(&key).copied().unwrap_or_else(|| is_marked(process.pid, &self.mark));
             seen.insert(key, is_member);
             if is_member { members.push(process) } else { others.push(process) }
         }
@@ -203,6 +203,8 @@ fn proportional(pid: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -220,6 +222,22 @@ mod tests {
         let me = std::process::id();
         assert!(all().any(|process| process.pid == me && process.resident > 0));
         assert!(proportional(me).is_some_and(|bytes| bytes > 0));
+    }
+
+    #[test]
+    fn a_process_is_told_by_its_environment_once() {
+        let me = std::process::id();
+        let asked = Cell::new(0);
+        let mut watch = Watch::new(Limits::default());
+        watch.started(u32::MAX, String::new());
+        for _ in 0..3 {
+            let members = watch.members(|pid, _| {
+                asked.set(asked.get() + u32::from(pid == me));
+                pid == me
+            });
+            assert!(members.iter().any(|member| member.pid == me));
+        }
+        assert_eq!(asked.get(), 1);
     }
 
     #[test]
