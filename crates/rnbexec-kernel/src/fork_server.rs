@@ -10,10 +10,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::Mutex;
 
 use crate::launcher::ForkCommand;
 use crate::remains::Registrar;
@@ -67,10 +65,10 @@ pub(crate) struct ForkServers {
     slots: Arc<Mutex<Vec<Slot>>>,
 }
 
-/// A server, or that there cannot be one. The last used is the last of them.
+/// A server; it may still start, or have failed to, and then there cannot be one. The last used is the last of them.
 struct Slot {
     seed: Seed,
-    server: Option<Arc<Server>>,
+    server: Arc<Server>,
 }
 
 /// Why a kernel was not forked.
@@ -78,6 +76,8 @@ struct Slot {
 pub(crate) enum NotForked {
     #[error("there is no fork server for it")]
     NoServer,
+    #[error("its fork server takes long to start")]
+    Late,
     #[error("{file} has changed since it was imported")]
     Stale { file: String },
     #[error("{reason}")]
@@ -87,58 +87,48 @@ pub(crate) enum NotForked {
 }
 
 impl ForkServers {
-    /// Forks a kernel's process. A server is started first if there is none, in at most `patience`.
+    /// Forks a kernel's process. A server is started first if there is none. Whoever needs it waits until it is `patience` old: one that
+    /// takes longer, to import what a notebook does, say, delays no other kernel, and forks those that come when it is ready.
     pub(crate) async fn fork(
         &self,
         seed: &Seed,
         birth: &Birth,
         patience: Duration,
     ) -> Result<(Forked, Descent), NotForked> {
-        let server = self.server(seed, birth.registrar.clone(), patience).await.ok_or(NotForked::NoServer)?;
+        let server = self.server(seed, birth.registrar.clone())?;
+        server.ready(patience).await?;
         let forked = server.fork(birth).await;
         if let Err(NotForked::Stale { .. } | NotForked::Io(_)) = &forked {
             // The next kernel gets a new one.
-            self.slots.lock().await.retain(|slot| !slot.is(&server));
+            self.slots().retain(|slot| !Arc::ptr_eq(&slot.server, &server));
         }
         Ok((forked?, Descent { server, cwd: birth.cwd.clone() }))
     }
 
     /// Ends the servers that no kernel needs any more.
-    pub(crate) async fn close(&self) {
-        self.slots.lock().await.clear();
+    pub(crate) fn close(&self) {
+        // Dropping a server waits for its end, and nobody else is to wait for that.
+        let unwanted = std::mem::take(&mut *self.slots());
+        drop(unwanted);
     }
 
-    /// The server for a seed. Whoever comes while it starts waits for it.
-    async fn server(
-        &self,
-        seed: &Seed,
-        registrar: Option<Registrar>,
-        patience: Duration,
-    ) -> Option<Arc<Server>> {
-        let mut slots = tokio::time::timeout(patience, self.slots.lock()).await.ok()?;
-        if let Some(at) = slots.iter().position(|slot| slot.seed == *seed) {
-            let slot = slots.remove(at);
-            let server = slot.server.clone();
-            slots.push(slot);
-            return server;
-        }
-        let started = tokio::time::timeout(patience, Server::start(seed, registrar)).await;
-        let server = match started {
-            Ok(Ok(server)) => Some(Arc::new(server)),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "no fork server, kernels are started plainly");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("no fork server in time, kernels are started plainly");
-                None
-            }
+    /// The server for a seed; it may have just begun to start.
+    fn server(&self, seed: &Seed, registrar: Option<Registrar>) -> io::Result<Arc<Server>> {
+        let mut slots = self.slots();
+        let slot = match slots.iter().position(|slot| slot.seed == *seed) {
+            Some(at) => slots.remove(at),
+            None => Slot { seed: seed.clone(), server: Arc::new(Server::start(seed, registrar)?) },
         };
-        if slots.len() >= MOST_SERVERS {
-            slots.remove(0);
-        }
-        slots.push(Slot { seed: seed.clone(), server: server.clone() });
-        server
+        let server = Arc::clone(&slot.server);
+        let unwanted = (slots.len() >= MOST_SERVERS).then(|| slots.remove(0));
+        slots.push(slot);
+        drop(slots);
+        drop(unwanted);
+        Ok(server)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,11 +137,5 @@ impl Descent {
     /// module that hides one.
     pub(crate) async fn check(&self) -> Result<(), NotForked> {
         self.server.check(self.cwd.as_deref()).await
-    }
-}
-
-impl Slot {
-    fn is(&self, server: &Arc<Server>) -> bool {
-        self.server.as_ref().is_some_and(|own| Arc::ptr_eq(own, server))
     }
 }

@@ -153,7 +153,7 @@ impl KernelPool {
             // Dropping a kernel waits until all of it is gone.
             drop((&mut spare.making.0).await);
         }
-        self.servers.close().await;
+        self.servers.close();
     }
 
     /// Launches a kernel as [`Kernel::launch`] does, or hands out one that was prepared for the same request. `imports` are modules

@@ -1,7 +1,7 @@
 //! Kernels that are forked, and kernels that are prepared ahead: what comes of a notebook is the same either way.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rnbexec_kernel::{
@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Puts modules where every Python here finds them; returns their folder.
-    fn with_modules(&mut self, modules: &[(&str, &str)]) -> std::path::PathBuf {
+    fn with_modules(&mut self, modules: &[(&str, &str)]) -> PathBuf {
         let folder = self.scratch.root().join("modules");
         fs::create_dir_all(&folder).expect("the folder is ours");
         for (name, code) in modules {
@@ -34,6 +34,15 @@ impl World {
         }
         self.options.base_env.insert("PYTHONPATH".into(), folder.clone().into_os_string());
         folder
+    }
+
+    /// Makes a module `slow`, whose import lasts until somebody has opened and closed the pipe that is returned.
+    fn with_slow_module(&mut self) -> PathBuf {
+        let code = "open(__file__.replace('slow.py', 'gate')).read()\n";
+        let gate = self.with_modules(&[("slow", code)]).join("gate");
+        let made = std::process::Command::new("mkfifo").arg(&gate).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        gate
     }
 
     async fn from(&self, pool: &KernelPool, imports: &[&str]) -> Kernel {
@@ -308,6 +317,46 @@ async fn when_the_server_dies_its_kernels_do_and_the_next_is_started() {
     assert_eq!(again.origin(), Origin::Forked);
     drop((again, pool));
     world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_whose_server_is_ready_does_not_wait_for_one_that_starts() {
+    let mut world = World::new();
+    let gate = world.with_slow_module();
+    let pool = KernelPool::new(FORKS);
+    drop(world.from(&pool, &[]).await);
+    let (slow, quick) = tokio::join!(world.from(&pool, &["slow"]), async {
+        let opened = import_has_begun(&gate);
+        let quick = world.from(&pool, &[]).await;
+        drop(opened);
+        quick
+    });
+    assert_eq!((quick.origin(), slow.origin()), (Origin::Forked, Origin::Forked));
+    drop((slow, quick, pool));
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_late_forks_the_kernels_that_come_when_it_is_ready() {
+    let mut world = World::new();
+    let gate = world.with_slow_module();
+    let pool = KernelPool::new(FORKS);
+    let patience = std::mem::replace(&mut world.options.start_timeout, Duration::from_secs(20));
+    let first = world.from(&pool, &["slow"]).await;
+    assert_eq!(first.origin(), Origin::Started);
+    drop(import_has_begun(&gate));
+    world.options.start_timeout = patience;
+    let second = world.from(&pool, &["slow"]).await;
+    assert_eq!(second.origin(), Origin::Forked);
+    drop((first, second, pool));
+    world.scratch.expect_nothing_left();
+}
+
+/// Opens the pipe that the import of a slow module reads.
+fn import_has_begun(gate: &Path) -> tokio::net::unix::pipe::Sender {
+    // It cannot be opened before somebody reads.
+    let open = || tokio::net::unix::pipe::OpenOptions::new().open_sender(gate).ok();
+    wait_for("a module to be imported", Duration::from_mins(1), open)
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::{Birth, NotForked, Seed};
 use crate::connection::PrivateDir;
@@ -48,10 +49,13 @@ struct Born {
     ended: watch::Receiver<Option<ExitStatus>>,
 }
 
-/// A server that is ready. Dropping the last handle ends it and every kernel that it forked.
+/// A server that starts, is ready or has failed. Dropping the last handle ends it and every kernel that it forked.
 #[derive(Debug)]
 pub(super) struct Server {
     asks: mpsc::UnboundedSender<Ask>,
+    /// Whether kernels can be forked; it closes when the server has ended.
+    ready: watch::Receiver<bool>,
+    began: Instant,
     /// Held so that the thread's end can be waited for.
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -71,17 +75,25 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(super) async fn start(seed: &Seed, registrar: Option<Registrar>) -> io::Result<Self> {
+    /// Begins to start one, which goes on whoever waits for it.
+    pub(super) fn start(seed: &Seed, registrar: Option<Registrar>) -> io::Result<Self> {
         let (asks, asks_rx) = mpsc::unbounded_channel();
-        let (ready, ready_rx) = oneshot::channel();
+        let (ready, ready_rx) = watch::channel(false);
         let seed = seed.clone();
         let thread = std::thread::Builder::new()
             .name("fork-server".to_owned())
             .spawn(move || run(&seed, registrar.as_ref(), asks_rx, ready))?;
-        let server = Self { asks, thread: Mutex::new(Some(thread)) };
-        // Giving this up drops the server, which ends the thread.
-        ready_rx.await.map_err(|_| io::Error::other("its thread ended without a word"))??;
-        Ok(server)
+        Ok(Self { asks, ready: ready_rx, began: Instant::now(), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Waits until kernels can be forked, and no longer than until it is `patience` old.
+    pub(super) async fn ready(&self, patience: Duration) -> Result<(), NotForked> {
+        let mut ready = self.ready.clone();
+        match tokio::time::timeout_at(self.began + patience, ready.wait_for(|&ready| ready)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(NotForked::NoServer),
+            Err(_) => Err(NotForked::Late),
+        }
     }
 
     pub(super) async fn fork(self: &Arc<Self>, birth: &Birth) -> Result<Forked, NotForked> {
@@ -170,7 +182,7 @@ fn run(
     seed: &Seed,
     registrar: Option<&Registrar>,
     asks: mpsc::UnboundedReceiver<Ask>,
-    ready: oneshot::Sender<io::Result<()>>,
+    ready: watch::Sender<bool>,
 ) {
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build();
     if let Err(error) = served.and_then(|runtime| runtime.block_on(serve(seed, registrar, asks, ready))) {
@@ -182,9 +194,8 @@ async fn serve(
     seed: &Seed,
     registrar: Option<&Registrar>,
     mut asks: mpsc::UnboundedReceiver<Ask>,
-    ready: oneshot::Sender<io::Result<()>>,
+    ready: watch::Sender<bool>,
 ) -> io::Result<()> {
-    let mut ready = Some(ready);
     // Fields of a process drop in order: it before its script.
     let mark = process::fresh_mark();
     let directory = PrivateDir::create(seed.runtime_dir.as_deref(), &seed.environment);
@@ -193,15 +204,8 @@ async fn serve(
         let remains = Remains::new(mark.clone(), directory.path().to_path_buf());
         registrar.map(|register| register(&remains))
     });
-    let opened =
-        directory.and_then(|directory| open(seed, &directory, &mark).map(|opened| (opened, directory)));
-    let (Opened { mut child, socket, mut last_words }, directory) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            tell(ready.take(), Err(error));
-            return Ok(());
-        }
-    };
+    let directory = directory?;
+    let Opened { mut child, socket, mut last_words } = open(seed, &directory, &mark)?;
     let mut directory = Some(directory);
     let mut births: HashMap<u64, oneshot::Sender<Result<Born, NotForked>>> = HashMap::new();
     let mut checks: HashMap<u64, oneshot::Sender<Result<(), NotForked>>> = HashMap::new();
@@ -234,7 +238,7 @@ async fn serve(
                     }
                     // The script is read: a crash of ours from here on leaves no files.
                     drop(directory.take());
-                    tell(ready.take(), Ok(()));
+                    ready.send_replace(true);
                 }
                 Ok(Some(Said::Born { id, pid })) => {
                     let (end, ended) = watch::channel(None);
@@ -282,25 +286,10 @@ async fn serve(
     last_words.rewind()?;
     last_words.read_to_end(&mut words)?;
     let words = String::from_utf8_lossy(&words);
-    let ended = ended.map_err(|error: io::Error| {
+    ended.map_err(|error: io::Error| {
         let last = words.trim().lines().last().unwrap_or("it said nothing");
         io::Error::new(error.kind(), format!("{error}; {last}"))
-    });
-    match (ready.take(), ended) {
-        (Some(ready), Err(error)) => {
-            tell(Some(ready), Err(error));
-            Ok(())
-        }
-        (_, ended) => ended,
-    }
-}
-
-fn tell(ready: Option<oneshot::Sender<io::Result<()>>>, outcome: io::Result<()>) {
-    if let Some(ready) = ready
-        && ready.send(outcome).is_err()
-    {
-        tracing::debug!("nobody waited for a fork server any more");
-    }
+    })
 }
 
 /// A server's process, our end of its socket, and what it writes to stderr.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Birth, NotForked, Seed};
 use crate::remains::Registrar;
@@ -13,9 +14,13 @@ use crate::remains::Registrar;
 pub(super) struct Server(Infallible);
 
 impl Server {
-    #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
-    pub(super) async fn start(_: &Seed, _: Option<Registrar>) -> io::Result<Self> {
+    pub(super) fn start(_: &Seed, _: Option<Registrar>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
+    pub(super) async fn ready(&self, _: Duration) -> Result<(), NotForked> {
+        match self.0 {}
     }
 
     #[expect(clippy::unused_async, reason = "the one for Linux awaits")]
