@@ -261,7 +261,7 @@ impl Settings {
         output: impl Into<Option<Location>>,
         parameters: Parameters,
     ) -> RunRequest {
-        let request = self.request;
+        let Self { request, show, .. } = self;
         RunRequest {
             parameters,
             secrets: request.secrets,
@@ -274,6 +274,7 @@ impl Settings {
             on_error: request.on_error,
             limits: request.limits,
             saves: request.saves,
+            tells_outputs: show.log_output || show.stdout_file.is_some() || show.stderr_file.is_some(),
             retries: request.retries,
             ..RunRequest::new(input, output)
         }

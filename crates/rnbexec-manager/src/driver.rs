@@ -211,6 +211,7 @@ impl<'a> Work<'a> {
         request.parameters =
             self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
         request.redactor = (*self.manager.redactor()).clone();
+        request.tells_outputs = false;
         let working_folder = self.working_folder(&triage).await?;
         request.kernel = KernelRequest { cwd: Some(working_folder.clone()), ..triage.kernel_request() };
         // What it is given to read can be read, and a folder that is its own can be written.

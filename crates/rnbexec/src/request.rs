@@ -39,6 +39,9 @@ pub struct RunRequest {
     pub limits: Limits,
     /// When the notebook is saved while it runs.
     pub saves: SavePolicy,
+    /// Whether what the cells show is told as it comes ([`RunEvent::Stream`](crate::RunEvent::Stream),
+    /// [`RunEvent::Display`](crate::RunEvent::Display)). Nobody who does not listen should have it searched for secrets.
+    pub tells_outputs: bool,
     /// How often the whole run is begun again after a failure of the environment (the kernel died or did not start,
     /// storage was unavailable); never after a failure of the notebook.
     pub retries: u32,
@@ -64,6 +67,7 @@ impl RunRequest {
             on_error: OnError::Stop,
             limits: Limits::default(),
             saves: SavePolicy::default(),
+            tells_outputs: true,
             retries: 0,
             fingerprint: None,
         }

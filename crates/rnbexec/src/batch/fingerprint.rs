@@ -37,6 +37,7 @@ pub(super) fn of_run(request: &RunRequest, notebook: &str) -> String {
         on_error,
         limits: _,
         saves: _,
+        tells_outputs: _,
         retries: _,
         fingerprint: _,
     } = request;

@@ -235,7 +235,9 @@ impl Run<'_> {
     pub(super) fn fold(&mut self, message: Message) -> Vec<Json> {
         let date = message_date(&message.header.date, self.services);
         let (redactor, live, on_event) = (&self.redactor, &mut self.live, &mut *self.on_event);
+        let tells_outputs = self.request.tells_outputs;
         let mut shown = |index: usize, shown: Shown<'_>| match shown {
+            Shown::Stream { .. } | Shown::Display { .. } if !tells_outputs => {}
             Shown::Stream { name, text } => {
                 let text = live.next(redactor, index, name, text);
                 if !text.is_empty() {
