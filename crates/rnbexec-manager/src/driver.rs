@@ -186,6 +186,8 @@ impl<'a> Work<'a> {
         }
         // A triage that is begun again runs the notebook again.
         self.discard("executed.ipynb").await?;
+        self.case.facts.severity_at_claim = Some(incident.severity().to_owned());
+        self.case.facts.changing = None;
         self.fetch(incident).await?;
         Ok(Done::with("the incident and what belongs to it were read"))
     }
@@ -347,7 +349,13 @@ impl<'a> Work<'a> {
             if writes.is_empty() {
                 return Ok(Done::with(self.settled()));
             }
+            self.still_ours()?;
             // What is about to change is remembered: a repeat finds it done and could not tell.
+            let facts = &mut self.case.facts;
+            let is_due = |(now, then): &(String, String)| now != then && now == incident.severity();
+            if facts.change.as_ref().is_some_and(is_due) {
+                facts.changing = incident.etag().map(str::to_owned);
+            }
             self.manager.ledger.keep_facts(&self.case.key, &self.case.facts).await?;
             let mut conflict = false;
             for write in &writes {
@@ -357,7 +365,12 @@ impl<'a> Work<'a> {
                         self.tell(|key, facts| Event::Updating { key, facts, difference });
                     }
                 }
-                if self.manager.incidents.send(&incident, write).await? == Sent::Conflict {
+                let sent = self.manager.incidents.send(&incident, write).await;
+                if matches!(write, Write::Incident { .. }) && !matches!(sent, Ok(Sent::Written)) {
+                    // Nothing came of it. Only of a write whose end nobody saw that is not known.
+                    self.case.facts.changing = None;
+                }
+                if sent? == Sent::Conflict {
                     conflict = true;
                     break;
                 }
@@ -500,7 +513,7 @@ impl<'a> Work<'a> {
     /// What the policy wants written to the incident as it is now. Says in the facts what it changes and what not.
     pub(crate) fn settlement(&mut self, incident: &Incident) -> (Vec<Write>, Vec<Withheld>) {
         let Some(verdict) = &self.case.facts.verdict else { return (Vec::new(), Vec::new()) };
-        let decision = self.manager.decide(verdict, incident);
+        let decision = self.manager.decide(verdict, incident, self.case.facts.known());
         let before = incident.severity().to_owned();
         let after = decision.change.as_ref().and_then(|change| change.severity);
         let after = after.map_or_else(|| before.clone(), |severity| severity.to_string());

@@ -108,6 +108,12 @@ pub struct Facts {
     /// The severity before and after the policy changed it.
     #[serde(default)]
     pub change: Option<(String, String)>,
+    /// Its severity when the case was claimed; `None` when it was claimed by a version that did not say.
+    #[serde(default)]
+    pub severity_at_claim: Option<String>,
+    /// Its etag when its severity was about to be changed; `None` when nothing was, or when nothing came of that.
+    #[serde(default)]
+    pub changing: Option<String>,
     /// What the policy did not do, and why.
     #[serde(default)]
     pub withheld: Vec<String>,

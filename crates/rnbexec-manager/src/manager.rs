@@ -27,7 +27,7 @@ use crate::incidents::Incidents;
 use crate::journal::Journal;
 use crate::ledger::{Case, Facts, Ledger};
 use crate::place::{Place, Places};
-use crate::policy::{Decision, decide};
+use crate::policy::{Decision, Known, decide};
 use crate::publish::Publisher;
 use crate::route::{Action, Explanation, Router, Triage};
 use crate::run_key::RunKey;
@@ -249,8 +249,8 @@ impl Manager {
     }
 
     /// What the policy makes of a verdict.
-    pub(crate) fn decide(&self, verdict: &Verdict, incident: &Incident) -> Decision {
-        decide(&self.config.policy, verdict, incident)
+    pub(crate) fn decide(&self, verdict: &Verdict, incident: &Incident, known: Known<'_>) -> Decision {
+        decide(&self.config.policy, verdict, incident, known)
     }
 
     /// Where a case's notebook and report go, if anywhere.
@@ -375,9 +375,21 @@ impl Facts {
             link: None,
             report: None,
             change: None,
+            severity_at_claim: None,
+            changing: None,
             withheld: Vec::new(),
             seconds: None,
         })
+    }
+
+    /// What is known of the severity when it is to be changed.
+    pub(crate) fn known(&self) -> Known<'_> {
+        let ours = self.change.as_ref().filter(|(before, after)| before != after);
+        Known {
+            at_claim: self.severity_at_claim.as_deref(),
+            ours: ours.map(|(_, after)| after.as_str()),
+            written_over: self.changing.as_deref(),
+        }
     }
 
     /// What people call it: its number, or else its name.

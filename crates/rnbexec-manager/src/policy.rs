@@ -1,8 +1,8 @@
 //! What a finding may change about its incident.
 //!
 //! Unless the settings ask for more, a finding raises the severity and nothing else: status, owner and description belong to
-//! the analysts, and an incident that was closed or merged meanwhile is left alone altogether. What a verdict asks for and does
-//! not get is told, with the reason.
+//! the analysts, and an incident that was closed or merged meanwhile is left alone altogether, as is a severity that somebody
+//! set while the incident was triaged. What a verdict asks for and does not get is told, with the reason.
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +76,31 @@ pub enum StatusPolicy {
     Close,
 }
 
+/// What this triage knows of the severity, to tell it from what somebody else made of it meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known<'a> {
+    /// What it was when the triage began. Of a triage for which that is not known nothing is withheld.
+    pub at_claim: Option<&'a str>,
+    /// What our own change made of it.
+    pub ours: Option<&'a str>,
+    /// The incident's etag when our change was about to be written, if nobody knows what became of the write. Another etag and
+    /// not our severity: the change is done and somebody took it back, or the incident was changed before we came to it.
+    pub written_over: Option<&'a str>,
+}
+
+impl Known<'_> {
+    /// Whether somebody else decided about the severity since the triage began.
+    fn is_overruled(self, incident: &Incident) -> bool {
+        let is_now = |known: &str| known.eq_ignore_ascii_case(incident.severity());
+        let Some(at_claim) = self.at_claim else { return false };
+        if self.ours.is_some_and(is_now) {
+            return false;
+        }
+        let may_be_taken_back = self.written_over.is_some() && self.written_over != incident.etag();
+        may_be_taken_back || !is_now(at_claim)
+    }
+}
+
 /// What a finding does to its incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
@@ -108,7 +133,7 @@ pub fn task_id(run: &RunKey, index: usize, task: &Task) -> Uuid {
 }
 
 /// Decides what a finding does to the incident as it is now.
-pub fn decide(policy: &Policy, verdict: &Verdict, incident: &Incident) -> Decision {
+pub fn decide(policy: &Policy, verdict: &Verdict, incident: &Incident, known: Known<'_>) -> Decision {
     let mut decision = Decision::default();
     if let Some(why) = untouchable(incident) {
         decision.withhold("everything", why);
@@ -116,7 +141,7 @@ pub fn decide(policy: &Policy, verdict: &Verdict, incident: &Incident) -> Decisi
     }
     let closing = closing(policy, verdict, &mut decision);
     let mut change = IncidentChange {
-        severity: severity(policy.severity, verdict.severity, incident, &mut decision),
+        severity: severity(policy.severity, verdict.severity, incident, known, &mut decision),
         add_labels: labels(&policy.labels, verdict, incident, &mut decision),
         ..IncidentChange::default()
     };
@@ -159,6 +184,7 @@ fn severity(
     policy: SeverityPolicy,
     found: Severity,
     incident: &Incident,
+    known: Known<'_>,
     decision: &mut Decision,
 ) -> Option<Severity> {
     let now = incident.severity();
@@ -174,6 +200,10 @@ fn severity(
     match policy {
         SeverityPolicy::Raise if found < now => {
             decision.withhold(what(), format!("the incident has {now}, and the policy only raises"));
+            None
+        }
+        SeverityPolicy::Raise | SeverityPolicy::Set if known.is_overruled(incident) => {
+            decision.withhold(what(), format!("somebody set {now} while the incident was triaged"));
             None
         }
         SeverityPolicy::Raise | SeverityPolicy::Set => Some(found),

@@ -2,7 +2,7 @@
 
 use rnbexec_azure::sentinel::Incident;
 use rnbexec_manager::bundle::Bundle;
-use rnbexec_manager::policy::{Policy, decide, untouchable};
+use rnbexec_manager::policy::{Known, Policy, decide, untouchable};
 use rnbexec_manager::severity::Severity;
 use rnbexec_manager::verdict::Verdict;
 use serde_json::Value;
@@ -38,7 +38,7 @@ fn look_at(incident: &Incident) {
     untouchable(incident);
     let mut verdict = Verdict::new(Severity::High);
     verdict.labels = vec!["label".to_owned()];
-    let decision = decide(&Policy::default(), &verdict, incident);
+    let decision = decide(&Policy::default(), &verdict, incident, Known::default());
     if let Some(body) = decision.change.and_then(|change| change.body(incident)) {
         rnbexec_manager::change::differences(incident, &body);
     }

@@ -156,6 +156,27 @@ async fn nor_does_a_crash_when_tasks_labels_and_status_are_written_too() {
     assert_eq!(points, 25);
 }
 
+/// Also when it is set to what it was before the raise: then only the etag tells that the raise was done and taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severity_that_an_analyst_sets_after_a_raise_that_the_manager_did_not_live_to_note_stays() {
+    for severity in ["Medium", "Low", "Informational"] {
+        let (desk, names) = world("", 1);
+        let crashed = pass(&desk, &[("crash", "the effect of settle: changed the incident")]).await;
+        assert_eq!(crashed.status.signal(), Some(SIGABRT), "{}", String::from_utf8_lossy(&crashed.stderr));
+        assert_eq!(desk.azure.incident(&names[0])["properties"]["severity"], "High");
+        desk.azure.edit_incident(&names[0], |properties| {
+            properties.insert("severity".to_owned(), json!(severity));
+        });
+        whole_pass(&desk).await;
+        assert_eq!(desk.azure.incident(&names[0])["properties"]["severity"], severity, "{}", desk.log());
+        let case = desk.case(&names[0]).await;
+        assert_eq!((case.state.step, case.state.ending), (Step::Done, Some(Ending::Triaged)));
+        let why = format!("severity High: somebody set {severity} while the incident was triaged");
+        assert_eq!(case.facts.withheld.first(), Some(&why));
+        desk.wait_until_alone();
+    }
+}
+
 /// The request was done, its answer was never seen: the hardest point, between an effect and its being known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_that_is_killed_before_it_hears_the_answer_to_a_write_repeats_nothing_visible() {

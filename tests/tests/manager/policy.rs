@@ -1,8 +1,9 @@
 //! What a triage may change about its incident, and when it changes nothing at all.
 
+use jiff::SignedDuration;
 use rnbexec_manager::Class;
 use rnbexec_manager::case::Ending;
-use rnbexec_tests::azure::{On, Plane};
+use rnbexec_tests::azure::{Fault, On, Plane};
 use rnbexec_tests::{Book, Desk};
 use serde_json::{Value, json};
 
@@ -276,6 +277,55 @@ async fn a_change_that_an_analyst_makes_meanwhile_is_read_and_decided_about_agai
         let puts = desk.azure.asked(&On::put("incidents/*"));
         assert_eq!(puts.iter().map(|put| put.status).collect::<Vec<_>>(), [Some(status)], "one, in vain");
     }
+}
+
+fn set_severity(azure: &rnbexec_tests::azure::Azure, incident: &str, severity: &str) {
+    azure.edit_incident(incident, |properties| {
+        properties.insert("severity".to_owned(), json!(severity));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severity_that_an_analyst_sets_while_the_notebook_runs_stays() {
+    for (at_claim, meanwhile) in [("Low", "Informational"), ("Low", "Medium"), ("High", "Medium")] {
+        let desk = Desk::finding(&json!({"severity": "High"}));
+        let incident = desk.seed_bundles(vec![Desk::bundle(1, "Something odd", at_claim)]).remove(0);
+        let name = incident.clone();
+        let edit = move |azure: &rnbexec_tests::azure::Azure| set_severity(azure, &name, meanwhile);
+        desk.azure.after(On::post("incidents/*/entities"), 1, edit);
+        let report = desk.once().await;
+        assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
+        assert_eq!(properties(&desk, &incident)["severity"], meanwhile, "{}", desk.log());
+        assert_eq!(desk.changes(&incident), 0, "{}", desk.log());
+        let why = format!("severity High: somebody set {meanwhile} while the incident was triaged");
+        assert_eq!(report.ended[0].facts.withheld, [why]);
+        assert_eq!(desk.azure.comments(&incident).len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severity_that_an_analyst_sets_just_before_the_raise_stays() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    let name = incident.clone();
+    desk.azure.before(On::put("incidents/*"), 1, move |azure| set_severity(azure, &name, "Informational"));
+    desk.once().await;
+    assert_eq!(properties(&desk, &incident)["severity"], "Informational", "{}", desk.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raise_that_could_not_be_written_is_made_later_though_something_else_of_the_incident_changed() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    desk.azure.fault(Fault::throttled(600).on(On::put("incidents/*")));
+    let report = desk.once().await;
+    assert_eq!(report.waiting.len(), 1, "{}", desk.log());
+    desk.azure.clear_faults();
+    desk.azure.edit_incident(&incident, |properties| {
+        properties.insert("description".to_owned(), json!("an analyst's words"));
+    });
+    desk.once_after(SignedDuration::from_hours(1), &[]).await;
+    assert_eq!(properties(&desk, &incident)["severity"], "High", "{}", desk.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

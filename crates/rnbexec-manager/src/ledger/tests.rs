@@ -26,6 +26,8 @@ fn facts(id: &str) -> Facts {
         link: None,
         report: None,
         change: None,
+        severity_at_claim: None,
+        changing: None,
         withheld: Vec::new(),
         seconds: None,
     }

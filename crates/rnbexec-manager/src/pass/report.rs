@@ -109,6 +109,8 @@ mod tests {
             link: None,
             report: None,
             change: None,
+            severity_at_claim: None,
+            changing: None,
             withheld: Vec::new(),
             seconds: None,
         };
