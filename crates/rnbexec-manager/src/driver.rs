@@ -53,7 +53,7 @@ pub(crate) async fn drive(
 ) -> Result<Drove, LedgerError> {
     let (stop, stopped) = Cancel::new();
     let lost = kept.as_ref().map(KeptDelivery::lost);
-    let too_often = kept.as_ref().is_some_and(|kept| kept.delivery().too_often);
+    let too_often = kept.as_ref().is_some_and(|kept| kept.delivery().is_too_often());
     manager.tell(&Event::Started { case: &case });
     let mut work = Work { manager, case: &mut case, kept, cancel: stopped };
     tokio::select! {

@@ -12,7 +12,7 @@ use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The ledger's file in its folder.
 const FILE: &str = "ledger.sqlite";
+
+/// For how long it is remembered that a message was handed back unbegun: longer than any stays in a queue by default.
+const UNBEGUN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// So far the clock may be set back without anybody taking notice: what waits then waits longer by as much.
 const CLOCK_ERROR: Duration = Duration::from_mins(1);
@@ -230,6 +233,33 @@ impl Ledger {
         })
         .await?;
         Ok(())
+    }
+
+    /// Writes down that a message was handed back though nothing was begun on its behalf: that it was handed out says nothing
+    /// against its incident.
+    pub async fn note_unbegun(&self, source: &str, message: &str, now: Timestamp) -> Result<(), LedgerError> {
+        let (source, message) = (source.to_owned(), message.to_owned());
+        let forgotten = now.checked_sub(UNBEGUN).unwrap_or(Timestamp::MIN);
+        self.with(move |db| {
+            db.execute("DELETE FROM unbegun WHERE at < ?1", [forgotten.as_microsecond()])?;
+            db.execute(
+                "INSERT INTO unbegun (source, message, times, at) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (source, message) DO UPDATE SET times = times + 1, at = excluded.at",
+                params![source, message, now.as_microsecond()],
+            )
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// How often a message was handed back unbegun.
+    pub async fn unbegun(&self, source: &str, message: &str) -> Result<u32, LedgerError> {
+        let key = [source.to_owned(), message.to_owned()];
+        self.with(move |db| {
+            let times = "SELECT times FROM unbegun WHERE source = ?1 AND message = ?2";
+            Ok(db.query_row(times, key, |row| row.get(0)).optional()?.unwrap_or_default())
+        })
+        .await
     }
 
     /// Whether some triage of this incident as of this activity is known.

@@ -25,6 +25,7 @@ use crate::error::{Class, Trouble};
 use crate::event::Event;
 use crate::incidents::Incidents;
 use crate::journal::Journal;
+use crate::ledger::LedgerError;
 use crate::ledger::{Case, Facts, Ledger};
 use crate::place::{Place, Places};
 use crate::policy::{Decision, Known, decide};
@@ -334,6 +335,19 @@ impl Manager {
             // Of what was never run there is nothing to keep.
             Keep::Findings => matches!(ending, Some(Ending::Triaged | Ending::Parked)),
         }
+    }
+
+    /// Hands a message back on whose behalf nothing was begun, which is not held against its incident.
+    pub(crate) async fn hand_back(&self, delivery: &Delivery, wait: Duration) -> Result<(), LedgerError> {
+        let noted = self.ledger.note_unbegun(&self.source.name(), &delivery.message_id, self.now()).await;
+        self.release(delivery, wait).await;
+        noted
+    }
+
+    /// The delivery, with only those counted for which something was begun, or of which nobody knows.
+    pub(crate) async fn counted(&self, delivery: Delivery) -> Result<Delivery, LedgerError> {
+        let unbegun = self.ledger.unbegun(&self.source.name(), &delivery.message_id).await?;
+        Ok(Delivery { count: delivery.count.saturating_sub(unbegun), ..delivery })
     }
 
     /// Hands a message back; that the source cannot be told changes nothing, its lease ends by itself.

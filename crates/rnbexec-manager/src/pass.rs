@@ -243,7 +243,7 @@ impl<'a> Pass<'a> {
         }
         for (_, kept) in self.deliveries.drain() {
             let delivery = kept.end().await;
-            self.manager.release(&delivery, Duration::ZERO).await;
+            self.manager.hand_back(&delivery, Duration::ZERO).await?;
         }
         if let Some(pool) = &self.manager.services.kernel_pool {
             pool.close().await;
@@ -334,12 +334,15 @@ impl<'a> Pass<'a> {
     /// Writes one incident down, or says why not; whether there was no trouble.
     async fn arrive(&mut self, arrival: Arrival) -> Result<bool, PassError> {
         let name = arrival.reference.to_string();
-        let delivery = arrival.delivery.clone();
+        let delivery = match arrival.delivery.clone() {
+            Some(delivery) => Some(self.manager.counted(delivery).await?),
+            None => None,
+        };
         let arrival_is_told = delivery.is_some() || arrival.asked_for;
         match self.enlist(arrival).await {
             Ok(Arrived::Case(case)) => {
                 if let Some(delivery) = delivery {
-                    self.deliver(*case, delivery).await;
+                    self.deliver(*case, delivery).await?;
                 }
             }
             Ok(Arrived::Nothing(why)) => {
@@ -375,7 +378,7 @@ impl<'a> Pass<'a> {
 
     /// A message whose incident cannot be looked at comes again later, or is put aside when it came too often.
     async fn put_off(&self, delivery: &Delivery, reason: &str) {
-        if !delivery.too_often {
+        if !delivery.is_too_often() {
             return self.manager.release(delivery, later(delivery)).await;
         }
         if let Err(error) = self.manager.source.park(delivery, reason).await {
@@ -383,16 +386,17 @@ impl<'a> Pass<'a> {
         }
     }
 
-    async fn deliver(&mut self, case: Case, delivery: Delivery) {
+    async fn deliver(&mut self, case: Case, delivery: Delivery) -> Result<(), LedgerError> {
         if case.owned {
             // Another manager of this machine works on it (a message may be there twice).
-            return self.manager.release(&delivery, later(&delivery)).await;
+            return self.manager.hand_back(&delivery, later(&delivery)).await;
         }
         let kept = KeptDelivery::new(Arc::clone(&self.manager.source), delivery);
         if let Some(earlier) = self.deliveries.insert(case.key, kept) {
             let delivery = earlier.end().await;
-            self.manager.release(&delivery, later(&delivery)).await;
+            self.manager.hand_back(&delivery, later(&delivery)).await?;
         }
+        Ok(())
     }
 
     async fn enlist(&self, arrival: Arrival) -> Result<Arrived, Unlisted> {
@@ -468,7 +472,7 @@ impl<'a> Pass<'a> {
         for key in taken {
             if let Some(kept) = self.deliveries.remove(&key) {
                 let delivery = kept.end().await;
-                self.manager.release(&delivery, later(&delivery)).await;
+                self.manager.hand_back(&delivery, later(&delivery)).await?;
             }
         }
         Ok(())

@@ -147,7 +147,7 @@ impl Manager {
         }
         for kept in kept {
             let delivery = kept.end().await;
-            self.release(&delivery, Duration::ZERO).await;
+            self.hand_back(&delivery, Duration::ZERO).await?;
         }
         planned.sort_by_key(|(position, _)| *position);
         let incidents = planned.into_iter().map(|(_, planned)| planned).collect();

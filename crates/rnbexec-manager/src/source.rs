@@ -93,12 +93,19 @@ pub struct Delivery {
     pub pop_receipt: String,
     /// How often it was handed out, this time included.
     pub count: u32,
-    /// Handed out more often than it may be: whoever had it did not survive it.
-    pub too_often: bool,
+    /// How often it may be handed out.
+    pub most: u32,
     /// How often the lease wants to be renewed.
     pub renew_every: Duration,
     /// The text of the message as it came, so that it can be put aside unchanged.
     pub text: String,
+}
+
+impl Delivery {
+    /// Handed out more often than it may be: whoever had it did not survive it.
+    pub fn is_too_often(&self) -> bool {
+        self.count > self.most
+    }
 }
 
 /// Whether a delivery is still ours.

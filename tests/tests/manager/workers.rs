@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -424,6 +425,47 @@ async fn a_manager_that_crashes_when_its_message_is_deleted_still_ends_the_case(
     let case = line.desk.case(&names[0]).await;
     assert_eq!((case.state.step, case.state.ending), (Step::Done, Some(Ending::Triaged)));
     assert_eq!((line.desk.runs().len(), line.desk.azure.comments(&names[0]).len()), (1, 1));
+}
+
+/// Fails once, when the test says so, and finds something the second time.
+const RECOVERS: &str = "open(os.path.expanduser('~/waits'), 'w').close()\n\
+                        while not os.path.exists(os.path.expanduser('~/go')):\n    time.sleep(0.01)\n\
+                        tried = os.path.expanduser('~/tried')\nif not os.path.exists(tried):\n    \
+                        open(tried, 'w').close()\n    raise ValueError('the moon is full')\nfind('High')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_message_waited_for_another_of_its_incident_is_not_held_against_it() {
+    let desk = Desk::scripted();
+    let names = desk.seed_scripts(&[("Low", RECOVERS)]);
+    let line = Line::new(desk, 3, 2).await;
+    line.put(&names[0]).await;
+    line.put(&names[0]).await;
+    let mut setup = line.desk.setup(&[
+        ("run.jobs", "2"),
+        ("retry.notebook.first_wait", "1s"),
+        ("retry.notebook.longest_wait", "1s"),
+    ]);
+    let handed_out = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&handed_out);
+    setup.listener = Box::new(move |event| {
+        if let rnbexec_manager::Event::Asked { arrivals, .. } = event {
+            counted.fetch_add(*arrivals, Ordering::Relaxed);
+        }
+    });
+    let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+    let (handle, cancel) = Cancel::new();
+    let watching = tokio::spawn(async move { manager.watch(cancel).await });
+    line.wait_until_it_waits().await;
+    // One of the messages once, the other one more often than a message may be.
+    until("the message to be handed out again", async || handed_out.load(Ordering::Relaxed) >= 5).await;
+    line.go();
+    until("both messages to be gone", async || line.length().await == 0).await;
+    handle.raise(CancelLevel::Drain);
+    watching.await.expect("it does not panic").expect("the ledger works");
+    let case = line.desk.case(&names[0]).await;
+    assert_eq!((case.state.step, case.state.ending), (Step::Done, Some(Ending::Triaged)), "{:?}", case.facts);
+    assert_eq!((line.poisoned().await, line.desk.runs().len()), (0, 2), "{}", line.desk.log());
+    assert_eq!(line.desk.azure.comments(&names[0]).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -226,3 +226,29 @@ fn a_ledger_of_a_later_version_is_refused() {
     drop(db);
     assert!(matches!(Ledger::open(folder.path()), Err(LedgerError::Later { .. })));
 }
+
+#[tokio::test]
+async fn a_ledger_of_an_earlier_version_is_brought_to_the_present_one() {
+    let (folder, ledger) = open();
+    let key = enlisted(&ledger, facts("a")).await;
+    drop(ledger);
+    let db = Connection::open(folder.path().join(FILE)).unwrap();
+    db.execute_batch("DROP TABLE unbegun; PRAGMA user_version = 1;").unwrap();
+    drop(db);
+    let ledger = Ledger::open(folder.path()).unwrap();
+    assert!(ledger.case(&key).await.unwrap().is_some());
+    ledger.note_unbegun("queue", "m", at(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn how_often_a_message_was_handed_back_unbegun_is_counted_and_forgotten_in_the_end() {
+    let (_folder, ledger) = open();
+    for (source, message) in [("queue", "one"), ("queue", "one"), ("queue", "other"), ("elsewhere", "one")] {
+        ledger.note_unbegun(source, message, at(0)).await.unwrap();
+    }
+    assert_eq!(ledger.unbegun("queue", "one").await.unwrap(), 2);
+    assert_eq!(ledger.unbegun("queue", "unknown").await.unwrap(), 0);
+    ledger.note_unbegun("queue", "other", at(31 * 24 * HOUR)).await.unwrap();
+    assert_eq!(ledger.unbegun("queue", "one").await.unwrap(), 0);
+    assert_eq!(ledger.unbegun("queue", "other").await.unwrap(), 1);
+}

@@ -69,7 +69,7 @@ impl QueueSource {
             message_id: message.id,
             pop_receipt: message.pop_receipt,
             count: message.dequeue_count,
-            too_often: message.dequeue_count > self.settings.deliveries,
+            most: self.settings.deliveries,
             renew_every: self.renew_every(),
             text: message.text,
         };
