@@ -240,16 +240,21 @@ fn parse(bytes: &[u8]) -> Result<Notebook, RecoverError> {
     Notebook::parse(bytes, &mut fresh_id).map(|parsed| parsed.notebook).map_err(RecoverError::Notebook)
 }
 
-/// Replaces the cells that the journal knows better. Where a cell begins it is noted without its outputs: of a cell that
-/// the save has as running, or done, the save knows more.
+/// Replaces the cells that the journal knows better. A cell is noted where it begins, without its outputs, and where it ends. Of
+/// one that the save has as running, only its end is news; of one that it has as ended nothing is: what other cells and
+/// threads make of its outputs later is saved, not noted.
 fn apply(notebook: Notebook, records: Vec<Record>) -> Result<(Notebook, usize), RecoverError> {
     let mut newer = BTreeMap::new();
     for Record { cell, bytes } in records {
         let Some(saved) = notebook.cells().get(cell) else { continue };
         let Ok(json) = Json::parse(&bytes) else { continue };
         let begins = status(&json) == Some(CellStatus::Running.as_str());
-        let is_behind = CellStatus::of(saved) == Some(CellStatus::Pending) && !newer.contains_key(&cell);
-        if !begins || is_behind {
+        let is_news = match CellStatus::of(saved) {
+            Some(CellStatus::Completed | CellStatus::Failed) => false,
+            Some(CellStatus::Pending) => !begins || !newer.contains_key(&cell),
+            Some(CellStatus::Running) | None => !begins,
+        };
+        if is_news {
             newer.insert(cell, bytes);
         }
     }

@@ -88,6 +88,25 @@ fn an_autosave_knows_more_of_the_cell_in_flight_than_the_journal() {
 }
 
 #[test]
+fn what_was_made_of_a_cell_after_its_end_and_saved_is_not_undone_by_the_journal() {
+    let base = saved(&[cell(0, Completed, "50 %"), cell(1, Running, ""), cell(2, Pending, "")], "null");
+    // What the journal holds when the first cell's display is updated, and saved, before the second one ends.
+    let contents = journal(
+        START,
+        &[
+            (0, cell(0, Completed, "0 %")),
+            (1, cell(1, Running, "")),
+            (1, cell(1, Completed, "done")),
+            (2, cell(2, Running, "")),
+        ],
+    );
+    let (notebook, recovery) = merge(base.as_bytes(), contents, None, ended()).unwrap().unwrap();
+    let expected = [("completed", "\"50 %\""), ("completed", "\"done\""), ("failed", "")];
+    assert_eq!(shown(&notebook), expected.map(|(status, text)| (status, text.to_owned())));
+    assert_eq!(recovery, Recovery::Recovered { from_journal: 2, in_flight: Some(2) });
+}
+
+#[test]
 fn a_cell_that_failed_stays_as_it_failed() {
     let base = saved(&[cell(0, Pending, "")], "null");
     let contents = journal(START, &[(0, cell(0, Failed, "its error"))]);
