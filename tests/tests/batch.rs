@@ -179,6 +179,20 @@ fn a_value_that_leads_out_of_the_folder_is_refused_for_its_row() {
 }
 
 #[test]
+fn no_row_overwrites_the_notebook_that_all_come_from() {
+    let scratch = scratch_with(&greeting());
+    let before = scratch.read("in.ipynb");
+    scratch.write("rows.csv", "name\na\nin\n");
+    let absolute = scratch.join("{name}.ipynb").display().to_string();
+    for output in ["{name}.ipynb", &absolute] {
+        let done = batch(&scratch, &["--each", "rows.csv", "-o", output, "--prepare-only"]);
+        done.expect_code(1).expect_stderr("in.ipynb is the notebook itself");
+        assert_eq!(scratch.read("in.ipynb"), before, "{output}");
+        assert!(scratch.join("a.ipynb").exists(), "{output}");
+    }
+}
+
+#[test]
 fn a_dry_run_lists_and_runs_nothing() {
     let scratch = scratch_with(&greeting());
     let arguments = ["--grid", "name=a,b,../c", "-o", "out/{name}.ipynb", "--resume", "--prepare-only"];

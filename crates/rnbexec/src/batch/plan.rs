@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rnbexec_notebook::Parameters;
 use rnbexec_notebook::parameters::OUTPUT_PATH;
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Item, Origin, PlaceError, RowError};
 use crate::request::Input;
-use crate::store::Location;
+use crate::store::{Location, local};
 
 /// One run of a batch: which, with what, and where to.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub enum Refusal {
 /// Makes runs of items, one after the other, and remembers where they go.
 pub struct Planner<'a> {
     batch: &'a Batch,
+    /// The notebook that all runs come from, spelled as [`same`] does.
+    input: Option<Location>,
     taken: HashMap<[u8; 16], u64>,
 }
 
@@ -85,7 +87,11 @@ impl fmt::Debug for Planner<'_> {
 impl<'a> Planner<'a> {
     /// A planner that knows of no run yet.
     pub fn new(batch: &'a Batch) -> Self {
-        Self { batch, taken: HashMap::new() }
+        let input = match &batch.request.input {
+            Input::At(input) => Some(same(input)),
+            Input::Bytes { .. } => None,
+        };
+        Self { batch, input, taken: HashMap::new() }
     }
 
     /// What is to be run for an item, and why it is not, if it is not.
@@ -117,10 +123,11 @@ impl<'a> Planner<'a> {
             all.update(&planned.parameters);
             planned.parameters = all;
         }
-        if matches!(&request.input, Input::At(input) if same(input) == same(&output)) {
+        let place = same(&output);
+        if self.input.as_ref() == Some(&place) {
             return Err(Refusal::Input { output: output.to_string() });
         }
-        match self.taken.entry(key(&output)) {
+        match self.taken.entry(key(&place)) {
             Entry::Occupied(taken) => {
                 Err(Refusal::SamePlace { output: output.to_string(), other: *taken.get() })
             }
@@ -163,20 +170,43 @@ pub fn survey(batch: &Batch, items: impl Iterator<Item = Item>) -> Survey {
     survey
 }
 
-/// A place, spelled so that the same place is the same.
+/// A place, spelled so that the same place is the same, by whatever links it is reached.
 fn same(location: &Location) -> Location {
     match location {
-        Location::Local(path) => {
-            let parts = path.components().filter(|part| *part != Component::CurDir);
-            Location::Local(parts.collect::<PathBuf>())
-        }
+        Location::Local(path) => Location::Local(real(path)),
         other => other.clone(),
     }
 }
 
+/// The absolute path without links of a file that need not be there.
+fn real(path: &Path) -> PathBuf {
+    let target = local::target(path);
+    let path = target.as_deref().unwrap_or(path);
+    // Without a working folder nothing can be written to a relative path either.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && let Ok(folder) = folder.canonicalize()
+    {
+        return folder.join(name);
+    }
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // What is there so far has no links, or is not there yet.
+            Component::ParentDir => drop(real.pop()),
+            part => {
+                real.push(part);
+                real = real.canonicalize().unwrap_or(real);
+            }
+        }
+    }
+    real
+}
+
 /// A place in few bytes: of ten thousand runs no more is kept.
-fn key(location: &Location) -> [u8; 16] {
-    let digest = Sha256::digest(same(location).reveal());
+fn key(place: &Location) -> [u8; 16] {
+    let digest = Sha256::digest(place.reveal());
     let mut key = [0; 16];
     key.iter_mut().zip(digest).for_each(|(byte, digit)| *byte = digit);
     key
@@ -285,6 +315,42 @@ mod tests {
             planned(&batch, [item(1, &[("x", "in")])]),
             ["./in.ipynb: ./in.ipynb is the notebook itself"]
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn no_other_spelling_and_no_link_hides_where_a_run_goes() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("real")).unwrap();
+        symlink(path("real"), path("folder")).unwrap();
+        std::fs::write(path("real/in.ipynb"), "").unwrap();
+        symlink("real/in.ipynb", path("link.ipynb")).unwrap();
+
+        let with_input = |input: &str, output: &str| {
+            let mut batch = batch(output);
+            batch.request.input = Input::At(Location::parse(input).unwrap());
+            batch
+        };
+        // However the notebook is named, and however the place.
+        for input in ["real/in.ipynb", "folder/in.ipynb", "link.ipynb"] {
+            for output in ["real/{x}.ipynb", "folder/{x}.ipynb", "link.{kind}", "new/../real/{x}.ipynb"] {
+                let batch = with_input(&path(input), &path(output));
+                let refusal = Planner::new(&batch).plan(item(1, &[("x", "in"), ("kind", "ipynb")])).1;
+                assert!(matches!(refusal, Some(Refusal::Input { .. })), "{input} {output}: {refusal:?}");
+            }
+        }
+        // A relative path names what the absolute one does.
+        let here = std::path::absolute("{x}.ipynb").unwrap().display().to_string();
+        let refusal = Planner::new(&batch(&here)).plan(item(1, &[("x", "in")])).1;
+        assert!(matches!(refusal, Some(Refusal::Input { .. })), "{refusal:?}");
+        let folders = batch(&path("{x}"));
+        let mut planner = Planner::new(&folders);
+        assert!(planner.plan(item(1, &[("x", "real/a")])).1.is_none());
+        let refusal = planner.plan(item(2, &[("x", "folder/a")])).1;
+        assert!(matches!(refusal, Some(Refusal::SamePlace { other: 1, .. })), "{refusal:?}");
     }
 
     #[test]
