@@ -48,7 +48,8 @@ def clean(value, limit=600):
     text = str(value)
     if len(text) > limit:
         text = text[:limit] + "…"
-    hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    # What has no meaning (`Cn`) is seen as nothing, or is no character at all: drawings that hold such a one are not shown.
+    hidden = ("Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp")
     return "".join(
         c if unicodedata.category(c) not in hidden else (" " if c in "\r\n\t" else f"\\u{ord(c):04x}") for c in text
     )

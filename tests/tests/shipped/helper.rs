@@ -166,6 +166,26 @@ fn a_timeline_is_a_drawing_in_which_text_is_text_and_each_place_is_drawn_once() 
 }
 
 #[test]
+fn text_that_is_shown_holds_no_character_that_is_none() {
+    let code = "import base64, json, re, IPython.display as d\n\
+                import xml.etree.ElementTree as xml\n\
+                from datetime import datetime, timezone\n\
+                from rnbexec_verdict import clean\n\
+                shown = []\n\
+                d.display = lambda thing, **more: shown.append(thing)\n\
+                from rnbexec_show import timeline\n\
+                bad = 'a\\ufffeb\\uffffc\\ufdd0d\\u0378e'\n\
+                timeline(bad, [bad], [(datetime(2019, 1, 15, tzinfo=timezone.utc), 0, '#b3261e', 'dot')], bad)\n\
+                drawing = base64.b64decode(re.search('base64,([^\"]*)', shown[0]['text/html'])[1])\n\
+                words = [e.text for e in xml.fromstring(drawing).iter() if e.tag.endswith('}text')]\n\
+                print(json.dumps([clean(bad), clean('\\u00e4\\u4e2d\\U0001f600'), words]))";
+    let answer = python(&["-c", code]).unwrap();
+    let clean = "a\\ufffeb\\uffffc\\ufdd0d\\u0378e";
+    assert_eq!((&answer[0], &answer[1]), (&json!(clean), &json!("\u{e4}\u{4e2d}\u{1f600}")));
+    assert!(answer[2].as_array().is_some_and(|words| words.contains(&json!(clean))), "{answer}");
+}
+
+#[test]
 fn the_table_of_indicators_answers_like_a_provider_of_msticpy() {
     let code = "import json, pandas as pd\n\
                 from rnbexec_ti import TableTI\n\
