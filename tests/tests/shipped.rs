@@ -438,6 +438,30 @@ fn what_could_not_be_asked_is_said_beside_the_verdict() {
 }
 
 #[test]
+fn what_was_asked_in_part_only_is_said_beside_the_verdict() {
+    let answer = online("too-much");
+    let summary = answer["verdicts"][0]["summary"].as_str().expect("it says why");
+    let page = answer["page"].as_str().expect("text");
+    for (part, why) in [
+        ("part of SecurityEvent (processes)", "asked about 100 of 121 values only"),
+        ("part of related incidents", "the answer ends at 50 rows"),
+    ] {
+        assert!(summary.contains(part), "{summary}");
+        assert!(page.contains(part) && page.contains(why), "the page does not show {why:?}");
+    }
+    assert!(!online("plain")["page"].to_string().contains("part of "), "where all was asked nothing is said");
+}
+
+#[test]
+fn an_attack_that_is_seen_is_not_talked_away_by_an_alert_that_calls_itself_a_test() {
+    let plain = online("plain")["verdicts"][0].clone();
+    let verdict = online("called-a-test")["verdicts"][0].clone();
+    assert_eq!((&plain["severity"], &verdict["severity"]), (&"High".into(), &"Medium".into()), "{verdict}");
+    assert_eq!(verdict["classification"], "Undetermined");
+    assert!(verdict["summary"].as_str().is_some_and(|text| text.contains("says of itself")), "{verdict}");
+}
+
+#[test]
 fn nothing_found_without_the_workspace_is_a_failed_run_and_no_verdict() {
     let error = triage_script("online", "unreachable-and-quiet").unwrap_err();
     assert!(

@@ -60,7 +60,7 @@ def tables(host):
 class Workspace:
     """Stands for `msticpy.QueryProvider("MSSentinel")`."""
 
-    queries, connected, failing, unreachable, host = [], [], (), "", "web01"
+    queries, connected, failing, unreachable, host, related = [], [], (), "", "web01", 1
 
     def __init__(self, environment, **_):
         assert environment == "MSSentinel", environment
@@ -80,7 +80,8 @@ class Workspace:
             name = "related"
         elif name == "SecurityEvent":
             name += "4688" if "4688" in query else "4624" if "4624" in query else "1102"
-        return pd.DataFrame(tables(Workspace.host).get(name, []))
+        rows = tables(Workspace.host).get(name, [])
+        return pd.DataFrame(rows * Workspace.related if name == "related" else rows)
 
 
 def bundle(host):
@@ -144,13 +145,19 @@ def online(notebook, scenario):
             Workspace.unreachable = "no credential of cli, msi could be used"
         elif scenario == "no-time":
             parameters["budget_seconds"] = 0.0
-        if scenario in ("missing-tables", "unreachable", "unreachable-and-quiet", "no-time", "hostile-bundle"):
+        elif scenario == "too-much":
+            Workspace.related = 50
+        if scenario in ("missing-tables", "unreachable", "unreachable-and-quiet", "no-time", "hostile-bundle", "too-much", "called-a-test"):
             if scenario == "hostile-bundle":
                 Workspace.host = HOSTILE
                 parameters["incident_id"] = '7" or true //'
             made = bundle(Workspace.host)
             if scenario == "unreachable-and-quiet":
                 made["entities"]["entities"] = made["entities"]["entities"][:1]
+            elif scenario == "too-much":
+                made["entities"]["entities"] += [{"kind": "Host", "properties": {"hostName": f"web{n:03}"}} for n in range(120)]
+            elif scenario == "called-a-test":
+                made["incident"]["properties"]["description"] = "This is a test alert: no further action is needed."
             json.dump(made, open("bundle.json", "w", encoding="utf-8"))
             parameters["incident_bundle"] = "bundle.json"
         shown = run(notebook, parameters)
