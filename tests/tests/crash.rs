@@ -283,6 +283,37 @@ fn an_output_elsewhere_is_brought_into_order_there() {
 }
 
 #[test]
+fn an_output_elsewhere_is_left_alone_by_a_machine_that_cannot_tell_whether_its_run_is_over() {
+    let scratch = Scratch::new();
+    FakeKernel::default().install(&scratch);
+    let server = Http::storing();
+    let output = format!("{}/out.ipynb", server.url());
+    let writes = || server.asked().into_iter().filter(|asked| asked.method == "PUT").count();
+    scratch.write("in.ipynb", FakeKernel::book().code("shell touch reached\nsleep 600").to_bytes());
+    scratch.write("elsewhere/here", "");
+    let elsewhere = |arguments: &[&str]| {
+        let mut command = scratch.rnbexec(["recover", &output].iter().chain(arguments));
+        finish(command.env("TMPDIR", scratch.join("elsewhere")))
+    };
+    let runner = Running::start(&mut scratch.rnbexec(["run", "in.ipynb", &output]));
+    wait_for_file(&scratch, "reached");
+    wait_for("the cell to be saved as running", SOON, || {
+        let last = server.asked().into_iter().rfind(|asked| asked.method == "PUT")?;
+        String::from_utf8_lossy(&last.body).contains("\"running\"").then_some(())
+    });
+    let before = writes();
+    elsewhere(&[]).expect_code(1).expect_stderr("may still be going on elsewhere").expect_stderr("--force");
+    assert_eq!(writes(), before);
+    kill_both(&scratch, runner);
+    elsewhere(&[]).expect_code(1);
+    assert_eq!(writes(), before);
+    elsewhere(&["--force"]).expect_code(0).expect_stderr("in cell 1");
+    assert_eq!(writes(), before + 1);
+    // What came to its end needs nobody's word.
+    elsewhere(&[]).expect_code(0).expect_stderr("its run came to an end");
+}
+
+#[test]
 fn a_guardian_is_there_while_a_notebook_runs_and_costs_next_to_nothing() {
     let scratch = Scratch::new();
     FakeKernel::default().install(&scratch);

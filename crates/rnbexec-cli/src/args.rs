@@ -340,6 +340,9 @@ pub(crate) struct RecoverArgs {
     /// The notebook that the run was writing: a path or a URL
     #[arg(value_name = "OUTPUT_PATH")]
     pub(crate) output: String,
+    /// The run is over, though this machine has no journal of it to tell (an output elsewhere)
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The least important messages to show on standard error
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info, hide_default_value = true)]
     pub(crate) log_level: Level,

@@ -1,7 +1,7 @@
 //! `rnbexec recover`: the output of a run that was killed together with its guardian.
 
 use rnbexec::store::Location;
-use rnbexec::{RecoverError, Recovery, Services, recover as bring_into_order};
+use rnbexec::{RecoverError, Recovery, Services, Unseen, recover as bring_into_order};
 
 use crate::args::RecoverArgs;
 use crate::console::Console;
@@ -30,7 +30,8 @@ async fn attempt(args: &RecoverArgs) -> Result<(), Failure> {
     let output = Location::parse(&args.output)
         .map_err(|error| Failure::because("cannot recover the notebook", &error))?;
     let services = Services::from_process();
-    match supervisor.abandonable(bring_into_order(&output, &services)).await {
+    let unseen = if args.force { Unseen::IsOver } else { Unseen::MayLive };
+    match supervisor.abandonable(bring_into_order(&output, unseen, &services)).await {
         Ok(Ok(recovery)) => {
             tracing::info!("{}", told(&output, recovery));
             Ok(())
@@ -56,6 +57,8 @@ fn of_error(output: &Location, error: &RecoverError) -> Failure {
     match error {
         RecoverError::Read(source) => verdict::of_read("cannot read the notebook", source),
         RecoverError::Save(source) => verdict::of_read("cannot save the notebook", source),
+        RecoverError::Unseen => Failure::because(format!("cannot recover {output}"), error)
+            .help("recover it on the machine that ran it or, if you know that the run is over, with --force"),
         error => Failure::because(format!("cannot recover {output}"), error),
     }
 }

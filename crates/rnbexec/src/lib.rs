@@ -29,7 +29,7 @@ pub use error::RunError;
 pub use event::RunEvent;
 pub use guardian::{Guardian, guard};
 pub use outcome::{CellError, Outcome, RunReport, TimeLimit};
-pub use recover::{RecoverError, Recovery, recover};
+pub use recover::{RecoverError, Recovery, Unseen, recover};
 pub use request::{
     CellSelection, EnvironmentRequest, Input, KernelRequest, Limits, Mode, OnError, RunRequest, SavePolicy,
     UnknownParameters,

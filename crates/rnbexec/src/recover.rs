@@ -5,7 +5,8 @@
 //! cells are `pending`; `exception` is `true`, and `metadata.rnbexec` says that the runner was killed.
 //!
 //! Recovering is idempotent, and only the output of a run that is over in no other way is touched: not one that came to its
-//! end, nor one whose runner lives or that another run has overwritten.
+//! end, nor one whose runner lives or that another run has overwritten. Whether the runner lives tells the journal, which is
+//! beside a local output; for one elsewhere it is on the runner's machine, and without it somebody has to say so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,16 @@ pub enum Recovery {
     },
 }
 
+/// What is taken for granted of the run of an output elsewhere that has no journal on this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// It may be going on, on another machine: its output is left alone.
+    #[default]
+    MayLive,
+    /// It is over: somebody knows that.
+    IsOver,
+}
+
 /// Why an output could not be recovered. Nothing of it was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +64,9 @@ pub enum RecoverError {
     /// The runner lives, or another process recovers the notebook.
     #[error("the run is still going on")]
     StillRunning,
+    /// The output is elsewhere, and its runner was another machine's, or had other temporary files.
+    #[error("this machine has no journal of the run, which may still be going on elsewhere")]
+    Unseen,
     /// No run of papermill's or ours has written it.
     #[error("it is not the output of a run")]
     NotAnOutput,
@@ -71,9 +85,13 @@ pub enum RecoverError {
 ///
 /// # Errors
 /// See [`RecoverError`].
-pub async fn recover(output: &Location, services: &Services) -> Result<Recovery, RecoverError> {
+pub async fn recover(
+    output: &Location,
+    unseen: Unseen,
+    services: &Services,
+) -> Result<Recovery, RecoverError> {
     let journal = journal::place(output, &services.rescue_dir, &services.stores);
-    let job = Job { output, services, journal, started: None, patience: PATIENCE };
+    let job = Job { output, services, journal, started: None, unseen, patience: PATIENCE };
     job.recover().await
 }
 
@@ -90,8 +108,10 @@ pub(crate) async fn after_death(
     services: &Services,
 ) -> Result<Recovery, RecoverError> {
     let Told { journal, start_time } = told;
-    let patience = GUARDIANS_PATIENCE;
-    Job { output, services, journal: Some(journal), started: Some(start_time), patience }.recover().await
+    let (journal, started) = (Some(journal), Some(start_time));
+    let job =
+        Job { output, services, journal, started, unseen: Unseen::IsOver, patience: GUARDIANS_PATIENCE };
+    job.recover().await
 }
 
 struct Job<'a> {
@@ -100,6 +120,7 @@ struct Job<'a> {
     journal: Option<PathBuf>,
     /// When the run started, if it is known which one it must be.
     started: Option<String>,
+    unseen: Unseen,
     patience: Duration,
 }
 
@@ -114,6 +135,7 @@ impl Job<'_> {
             }
         };
         let contents = std::mem::take(&mut left.contents);
+        let journaled = contents.header.as_ref().map(|header| header.start_time.clone());
         let expected = self.started;
         let merging = tokio::task::spawn_blocking(move || merge(&base, contents, expected.as_deref(), ended));
         let merged = match merging.await {
@@ -124,6 +146,11 @@ impl Job<'_> {
             left.remove();
             return Ok(Recovery::NothingToDo);
         };
+        // The journal of another run says nothing about this one.
+        let is_seen = self.output.as_local().is_some() || journaled.as_deref() == run_started(&notebook);
+        if !is_seen && self.unseen == Unseen::MayLive {
+            return Err(RecoverError::Unseen);
+        }
         let parts = [Bytes::from(notebook.to_vec())];
         let written = self.services.stores.write(self.output, &parts, Durability::Durable).await;
         written.map_err(RecoverError::Save)?;
@@ -213,11 +240,11 @@ fn merge(
     ended: Timestamp,
 ) -> Result<Option<(Notebook, Recovery)>, RecoverError> {
     let saved = parse(base)?;
-    let stamp = |key: &str| saved.metadata().get("papermill")?.get(key);
-    let Some(started) = stamp("start_time").and_then(Json::as_str).map(str::to_owned) else {
+    let Some(started) = run_started(&saved).map(str::to_owned) else {
         return Err(RecoverError::NotAnOutput);
     };
-    let is_over = stamp("end_time").is_some_and(|time| !time.is_null());
+    let end_time = saved.metadata().get("papermill").and_then(|run| run.get("end_time"));
+    let is_over = end_time.is_some_and(|time| !time.is_null());
     if is_over || expected.is_some_and(|expected| expected != started) {
         return Ok(None);
     }
@@ -228,6 +255,11 @@ fn merge(
     let (mut notebook, from_journal) = apply(saved, records)?;
     let in_flight = mark(&mut notebook, &started, ended);
     Ok(Some((notebook, Recovery::Recovered { from_journal, in_flight })))
+}
+
+/// When the run of the notebook started, as its metadata says it.
+fn run_started(notebook: &Notebook) -> Option<&str> {
+    notebook.metadata().get("papermill")?.get("start_time")?.as_str()
 }
 
 fn parse(bytes: &[u8]) -> Result<Notebook, RecoverError> {
