@@ -221,7 +221,7 @@ fn look(
         // Of a run before, or of the next one.
         return Ok(Left::default());
     }
-    journal::clear_staging(&path, &contents);
+    journal::clear_staging(&path, &file, &contents);
     let changed = file.metadata().and_then(|metadata| metadata.modified()).ok();
     let last_sign = changed.and_then(|time| Timestamp::try_from(time).ok());
     Ok(Left { held: Some((file, path)), contents, last_sign })

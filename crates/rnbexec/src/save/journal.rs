@@ -13,6 +13,8 @@
 //! - Its owner keeps the file locked. Whoever gets the lock knows that the owner is gone.
 //! - It lies beside a local output, under a hidden name; for an output elsewhere in the folder for temporary files, only
 //!   the owner may read it, and one that belongs to another user is not looked at. Secrets were taken out before.
+//! - Others may write to that folder: what has the name and is no regular file is not opened, and what a journal of another
+//!   user says is to be removed stays.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write as _};
@@ -187,7 +189,8 @@ impl Journal {
         }
         let left = match open_locked(&self.path, PATIENCE) {
             Ok(Locked::Dead(mut file)) => {
-                clear_staging(&self.path, &read_from(&mut file));
+                let contents = read_from(&mut file);
+                clear_staging(&self.path, &file, &contents);
                 Some(file)
             }
             Ok(Locked::Alive) => {
@@ -320,7 +323,7 @@ pub(crate) fn open_locked(path: &Path, patience: Duration) -> io::Result<Locked>
     let deadline = Instant::now() + patience;
     loop {
         // Opened anew each time: it may have been removed, or replaced.
-        let file = File::open(path)?;
+        let file = open(path)?;
         match file.try_lock() {
             Ok(()) => return Ok(Locked::Dead(file)),
             Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
@@ -333,6 +336,24 @@ pub(crate) fn open_locked(path: &Path, patience: Duration) -> io::Result<Locked>
             }
         }
     }
+}
+
+/// Opens a file for reading, and nothing else that may have the name: a link leads elsewhere, and a pipe is waited for.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 /// What a journal says.
@@ -380,9 +401,12 @@ fn cut_record(bytes: &Bytes) -> Option<(Record, Bytes)> {
     whole.then(|| (Record { cell: line.cell, bytes: cell }, rest.slice(line.length + 1..)))
 }
 
-/// Removes what the process that wrote the journal was about to put in its place when it died.
-pub(crate) fn clear_staging(journal: &Path, contents: &Contents) {
-    if let (Some(folder), Some(header)) = (journal.parent(), &contents.header) {
+/// Removes what the process that wrote the journal was about to put in its place when it died. Another user's journal may name
+/// what a process of ours is about to.
+pub(crate) fn clear_staging(path: &Path, journal: &File, contents: &Contents) {
+    if let (Some(folder), Some(header)) = (path.parent(), &contents.header)
+        && is_ours(journal, folder).unwrap_or(false)
+    {
         local::clear_staging(folder, &header.staging);
     }
 }

@@ -128,6 +128,53 @@ fn a_run_takes_the_place_of_the_journal_of_a_dead_one_and_of_nothing_else() {
     assert_eq!(contents(&next).header.unwrap().start_time, "later");
 }
 
+/// A file of another user.
+#[cfg(unix)]
+fn anothers(folder: &Path) -> File {
+    let path = folder.join("anothers");
+    std::fs::write(&path, "").unwrap();
+    match std::os::unix::fs::chown(&path, Some(65_534), None) {
+        Ok(()) => File::open(path).unwrap(),
+        // Who may not give files away is not root.
+        Err(_) => File::open("/etc/passwd").unwrap(),
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_users_journal_says_is_to_be_removed_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = open_in(folder.path());
+    let left = local::staging(folder.path(), local::Readers::AsUmask).unwrap().into_temp_path();
+    let contents = contents(&dead);
+    clear_staging(dead.path(), &anothers(folder.path()), &contents);
+    assert!(left.exists());
+    clear_staging(dead.path(), &File::open(dead.path()).unwrap(), &contents);
+    assert!(!left.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_has_the_name_of_a_journal_and_is_no_file_is_neither_waited_for_nor_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(folder.path());
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, journal.path(), mode).unwrap();
+    assert!(open_locked(journal.path(), Duration::ZERO).is_err());
+    journal.claim();
+    std::fs::remove_file(journal.path()).unwrap();
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let dead = open_in(elsewhere.path());
+    let target = dead.path().to_owned();
+    drop(dead);
+    let left = local::staging(folder.path(), local::Readers::AsUmask).unwrap().into_temp_path();
+    std::os::unix::fs::symlink(&target, journal.path()).unwrap();
+    assert!(open_locked(journal.path(), Duration::ZERO).is_err());
+    journal_in(folder.path()).claim();
+    assert!(left.exists() && target.exists());
+}
+
 #[test]
 fn a_run_that_lost_its_place_to_another_does_not_remove_the_others_journal() {
     let folder = tempfile::tempdir().unwrap();
