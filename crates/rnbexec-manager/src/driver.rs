@@ -473,13 +473,16 @@ impl<'a> Work<'a> {
     pub(crate) async fn documents(&self, place: &Place) -> Result<Vec<Document>, Trouble> {
         let missing = || Trouble::new(Class::Refused, "the executed notebook is gone");
         let mut notebook = self.executed().await?.ok_or_else(missing)?;
-        let masked = self.manager.redactor().notebook(&mut notebook);
+        let redactor = self.manager.redactor();
+        let masked = redactor.notebook(&mut notebook);
         if !masked.is_empty() {
             tracing::info!(key = %self.case.key, "masked {masked}");
         }
         let mut documents = Vec::new();
         if self.manager.config.publish.report {
             let title = format!("Incident {}: {}", self.case.facts.called(), self.case.facts.title);
+            // More may be known to be a secret by now than when the incident arrived.
+            let title = redactor.text(&title).0.into_owned();
             let options = ReportOptions { title: Some(title), ..ReportOptions::default() };
             documents.push(Document {
                 destination: place.report.destination.clone(),

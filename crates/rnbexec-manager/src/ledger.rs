@@ -75,7 +75,7 @@ pub struct Facts {
     pub name: String,
     /// Its number.
     pub number: Option<u64>,
-    /// Its title when it was enlisted.
+    /// Its title when it was enlisted, without secrets.
     pub title: String,
     /// Its severity when it was enlisted.
     pub severity: String,

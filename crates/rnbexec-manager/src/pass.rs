@@ -114,7 +114,9 @@ impl Manager {
         let triage = self.triage(&incident);
         let notebook = self.notebook(&triage.notebook).await?;
         let parameters = self.parameters(&triage, &notebook, &incident, None);
-        let facts = Facts::of(&incident, &route, &triage, &self.source.name(), arrival)?;
+        let mut facts = Facts::of(&incident, &route, &triage, &self.source.name(), arrival)?;
+        // The ledger keeps it, and the log and the report show it.
+        facts.title = self.redactor().text(&facts.title).0.into_owned();
         let parameters: Json = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let key =
             RunKey::derive(&facts.incident_id, facts.activity, &notebook.bytes, &parameters.to_compact());

@@ -83,6 +83,22 @@ async fn hostile_titles_and_verdicts_are_shown_as_text_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_a_title_is_in_no_report_log_or_ledger() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let title = format!("the password is {}", names::CLIENT_SECRET);
+    let incident = &desk.seed_bundles(vec![Desk::bundle(1, &title, "Low")])[0];
+    let report = desk.once().await;
+    assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());
+    let page = desk.azure.file(&format!("Users/TriageNbs/{incident}.html")).expect("it is published");
+    let page = String::from_utf8(page).expect("text");
+    assert!(page.contains("<title>Incident 1: the password is ***</title>"), "{page}");
+    assert_eq!(desk.case(incident).await.facts.title, "the password is ***");
+    for (what, text) in [("report", page), ("log", desk.log()), ("comment", desk.comment(incident))] {
+        assert!(!text.contains(names::CLIENT_SECRET), "{what}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_title_does_not_break_the_log_of_json_lines() {
     let desk = Desk::scripted();
     desk.seed_bundles(vec![nasty_bundle()]);
