@@ -118,6 +118,11 @@ def run_papermill(case):
     }
 
 
+# papermill chooses free ports and leaves them free until its kernel binds them: now and then another program is faster.
+def did_not_start(answer):
+    return b"Kernel died before replying to kernel_info" in base64.b64decode(answer["stderr"])
+
+
 def b64_file(path):
     with open(path, "rb") as file:
         return base64.b64encode(file.read()).decode()
@@ -143,7 +148,7 @@ def answer_of_papermill(case, cache, digest):
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             return json.load(file)
-    for _ in range(ATTEMPTS):
+    for attempts_left in reversed(range(ATTEMPTS)):
         work = os.path.join(case["root"], "work")
         shutil.rmtree(work)
         for name, content in case["files"].items():
@@ -153,7 +158,7 @@ def answer_of_papermill(case, cache, digest):
                 file.write(base64.b64decode(content))
         os.makedirs(work, exist_ok=True)
         answer = run_papermill(case)
-        if answer is not None:
+        if answer is not None and not (attempts_left and did_not_start(answer)):
             break
     else:
         raise TimeoutError(f"papermill hung {ATTEMPTS} times on {case['args']}")
