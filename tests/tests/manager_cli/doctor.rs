@@ -48,6 +48,8 @@ fn the_doctor_names_what_a_kernel_lacks_and_what_a_folder_does() {
     world.configure("run.timeot = 3");
     let text = world.manager(&["doctor"]).expect_code(1).stdout_text();
     assert!(text.contains("✘ the settings: run.timeot"), "{text}");
+    let text = world.manager(&["doctor", "--config", "none.toml"]).expect_code(1).stdout_text();
+    assert!(text.contains("✘ the settings: none.toml: No such file"), "{text}");
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::because(format!("cannot read the configuration {}", path.display()), error).code(exit::USAGE)
+    let cause = format!("{}: {error}", path.display());
+    Failure::new("cannot read the configuration").cause(cause).code(exit::USAGE)
 }
 
 /// Every problem of a configuration.

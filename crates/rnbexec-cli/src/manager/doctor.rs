@@ -68,14 +68,7 @@ async fn look(args: &DoctorArgs, found: &mut Found, mut cancel: Cancel) -> Resul
     let config = match configure::load(&args.config, settings) {
         Ok(config) => config,
         Err(failure) => {
-            let problems = match failure.causes.as_slice() {
-                [cause] => {
-                    let help = failure.help.as_deref().unwrap_or("see `rnbexec manager init`");
-                    vec![format!("{}: {cause}; {help}", failure.what)]
-                }
-                _ => failure.causes,
-            };
-            for problem in problems {
+            for problem in failure.causes {
                 found.add(Check::wrong(Area::Configuration, "the settings", problem));
             }
             return Ok(());
