@@ -22,7 +22,13 @@ impl Service {
         let mut alive = every().map(|every| tokio::time::interval(every / 2));
         loop {
             tokio::select! {
-                done = &mut work => return done,
+                done = &mut work => {
+                    // What waited for nothing else ends at once when it is asked to stop.
+                    if !told && stopping.level() >= CancelLevel::Drain {
+                        tell(State::Stopping);
+                    }
+                    return done;
+                }
                 () = stopping.reached(CancelLevel::Drain), if !told => {
                     told = true;
                     tell(State::Stopping);
