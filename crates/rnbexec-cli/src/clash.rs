@@ -1,6 +1,6 @@
 //! Files that would be written over what the same command reads, or writes elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rnbexec::store::Location;
 
@@ -9,24 +9,13 @@ use crate::failure::Failure;
 /// Refuses the file that a flag names where it is one of these places: `(what it is, where)`. Names with fields in braces are no
 /// files yet, and what is not of this machine is none.
 pub(crate) fn refuse(flag: &str, file: &Path, others: &[(&str, &str)]) -> Result<(), Failure> {
-    let is_this = |other: &str| matches!(Location::parse(other), Ok(Location::Local(other)) if canonical(&other) == canonical(file));
+    let file_itself = Location::Local(file.to_owned()).canonical();
+    let is_this = |other: &str| Location::parse(other).is_ok_and(|other| other.canonical() == file_itself);
     match others.iter().find(|(_, other)| is_this(other)) {
         Some((what, _)) => Err(Failure::new(format!("{flag} {} would overwrite {what}", file.display()))
             .help("name another file")),
         None => Ok(()),
     }
-}
-
-/// The one path of a file, which need not exist yet.
-fn canonical(path: &Path) -> PathBuf {
-    let whole = || {
-        path.canonicalize().or_else(|_| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
-            Ok::<_, std::io::Error>(folder.join(path.file_name().unwrap_or_default()))
-        })
-    };
-    whole().unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

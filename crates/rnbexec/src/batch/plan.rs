@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
 
 use rnbexec_notebook::Parameters;
 use rnbexec_notebook::parameters::OUTPUT_PATH;
@@ -12,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Item, Origin, PlaceError, RowError};
 use crate::request::Input;
-use crate::store::{Location, local};
+use crate::store::Location;
 
 /// One run of a batch: which, with what, and where to.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ pub enum Refusal {
 /// Makes runs of items, one after the other, and remembers where they go.
 pub struct Planner<'a> {
     batch: &'a Batch,
-    /// The notebook that all runs come from, spelled as [`same`] does.
+    /// The notebook that all runs come from, in its [one spelling](Location::canonical).
     input: Option<Location>,
     taken: HashMap<[u8; 16], u64>,
 }
@@ -88,7 +87,7 @@ impl<'a> Planner<'a> {
     /// A planner that knows of no run yet.
     pub fn new(batch: &'a Batch) -> Self {
         let input = match &batch.request.input {
-            Input::At(input) => Some(same(input)),
+            Input::At(input) => Some(input.canonical()),
             Input::Bytes { .. } => None,
         };
         Self { batch, input, taken: HashMap::new() }
@@ -123,7 +122,7 @@ impl<'a> Planner<'a> {
             all.update(&planned.parameters);
             planned.parameters = all;
         }
-        let place = same(&output);
+        let place = output.canonical();
         if self.input.as_ref() == Some(&place) {
             return Err(Refusal::Input { output: output.to_string() });
         }
@@ -168,40 +167,6 @@ pub fn survey(batch: &Batch, items: impl Iterator<Item = Item>) -> Survey {
         }
     }
     survey
-}
-
-/// A place, spelled so that the same place is the same, by whatever links it is reached.
-fn same(location: &Location) -> Location {
-    match location {
-        Location::Local(path) => Location::Local(real(path)),
-        other => other.clone(),
-    }
-}
-
-/// The absolute path without links of a file that need not be there.
-fn real(path: &Path) -> PathBuf {
-    let target = local::target(path);
-    let path = target.as_deref().unwrap_or(path);
-    // Without a working folder nothing can be written to a relative path either.
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
-        && let Ok(folder) = folder.canonicalize()
-    {
-        return folder.join(name);
-    }
-    let mut real = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            // What is there so far has no links, or is not there yet.
-            Component::ParentDir => drop(real.pop()),
-            part => {
-                real.push(part);
-                real = real.canonicalize().unwrap_or(real);
-            }
-        }
-    }
-    real
 }
 
 /// A place in few bytes: of ten thousand runs no more is kept.

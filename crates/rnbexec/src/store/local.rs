@@ -13,7 +13,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
@@ -90,6 +90,32 @@ pub(crate) fn target(path: &Path) -> Option<PathBuf> {
         Ok(Target::File { path, .. }) => Some(path),
         Ok(Target::Stream(_)) | Err(_) => None,
     }
+}
+
+/// The absolute path without links of a file that need not be there.
+pub(super) fn real(path: &Path) -> PathBuf {
+    let target = target(path);
+    let path = target.as_deref().unwrap_or(path);
+    // Without a working folder nothing can be written to a relative path either.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && let Ok(folder) = folder.canonicalize()
+    {
+        return folder.join(name);
+    }
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // What is there so far has no links, or is not there yet.
+            Component::ParentDir => drop(real.pop()),
+            part => {
+                real.push(part);
+                real = real.canonicalize().unwrap_or(real);
+            }
+        }
+    }
+    real
 }
 
 /// How often the target at `path` can be written: a pipe or a terminal shows every save, so only the last one counts.

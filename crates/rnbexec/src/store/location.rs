@@ -175,6 +175,16 @@ impl Segment {
 }
 
 impl Location {
+    /// The place in its one spelling: a local path absolute and without links, whether something is there or not; any other as it
+    /// is. Two spellings of one file have the same.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        match self {
+            Self::Local(path) => Self::Local(super::local::real(path)),
+            other => other.clone(),
+        }
+    }
+
     /// Reads a location from what a user wrote. No file is looked at.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         if text.is_empty() {
