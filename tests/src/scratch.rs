@@ -194,7 +194,7 @@ impl Scratch {
         // A killed process stays in /proc for the instant until it is reaped, so look until it is gone.
         let mut left = Vec::new();
         let patience = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for("every process to be gone", Duration::from_secs(1), || {
+            wait_for("every process to be gone", Duration::from_secs(20), || {
                 left = self.alive();
                 left.is_empty().then_some(())
             });

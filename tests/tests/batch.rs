@@ -214,6 +214,10 @@ fn a_batch_may_stop_after_failures() {
     done.expect_code(1).expect_stderr("1 of 4 runs failed; no further one was started");
     let (lines, last) = summary(&scratch);
     assert_eq!(outcomes(&lines), ["completed", "cell-failed", "not-started", "not-started"]);
+    assert_eq!(
+        lines.iter().map(|line| &line["exit_code"]).collect::<Vec<_>>(),
+        [&json!(0), &json!(1), &json!(null), &json!(null)]
+    );
     assert_eq!(last["stopped"], "failures");
     let refused = ["--grid", "name=../a,../b,../c", "-o", "out/{name}.ipynb", "--prepare-only", "-j", "1"];
     batch(&scratch, &[&refused[..], &["--max-failures", "2"]].concat())

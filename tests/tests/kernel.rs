@@ -240,7 +240,7 @@ async fn an_interrupt_reaches_the_code_and_what_it_started_and_the_kernel_goes_o
     });
     let seen = seen.await.complete();
     assert_eq!(seen.reply["ename"], "KeyboardInterrupt");
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(begun.elapsed() < Duration::from_mins(5));
     assert_eq!(execute(&mut kernel, "print('on')").await.complete().stdout(), "on\n");
     world.end(kernel).await;
 }

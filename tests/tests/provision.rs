@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rnbexec_kernel::provision::{
     EnvRequest, Environment, InstallRequest, InstallSource, NotebookFacts, Progress, ProvisionContext,
@@ -59,10 +59,8 @@ async fn venv_and_pip_make_the_locked_environment_once() {
     let version = import_ipykernel(&made).await;
     assert!(made.packages.contains(&format!("ipykernel=={version}")), "{:?}", made.packages);
 
-    let started = Instant::now();
     let again = resolve_env(&context, request(), &mut |progress| panic!("{progress:?}")).await.unwrap();
     assert!(!again.created && again.python == made.python);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

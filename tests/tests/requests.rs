@@ -138,7 +138,7 @@ fn unknown_parameters_are_an_error_on_request() {
         let (scratch, done) = run(&book, &[option, &["-p", "y", "1"]].concat());
         done.expect_code(1).expect_stderr("y");
         assert!(!scratch.join("ran").exists() && !scratch.join("out.ipynb").exists());
-        run(&book, &[option, &["-p", "x", "2"]].concat()).1.expect_code(0);
+        run(&book, &[option, &["-p", "x", "2", "--inject-paths"]].concat()).1.expect_code(0);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rnbexec::Services;
 use rnbexec_kernel::provision::{
-    self, InstallRequest, InstallSource, Progress, ProvisionError, ScriptMetadata,
+    self, InstallRequest, InstallSource, Progress, ProvisionError, SHIPPED_KERNELS, ScriptMetadata,
 };
 use rnbexec_kernel::{Catalog, InterruptMode, Kernelspec};
 use rnbexec_notebook::{Cell, CellType, Notebook};
@@ -173,12 +173,13 @@ fn in_words(progress: &Progress) -> String {
     }
 }
 
-/// One line each: name, language, folder.
+/// One line each: name, language, folder. Those that come with rnbexec are listed though they are not installed yet.
 fn as_table(catalog: &Catalog) -> String {
-    if catalog.kernels.is_empty() {
-        return "No kernel is installed. Make one: rnbexec kernel install python3\n".to_owned();
-    }
-    let rows: Vec<[String; 4]> = catalog.kernels.iter().map(row).collect();
+    let installed = |name: &str| catalog.kernels.iter().any(|kernel| kernel.name == name);
+    let made_when_used = SHIPPED_KERNELS.iter().filter(|kernel| !installed(kernel.name)).map(|kernel| {
+        [kernel.name, "python", "-", "(comes with rnbexec; made when it is first used)"].map(str::to_owned)
+    });
+    let rows: Vec<[String; 4]> = catalog.kernels.iter().map(row).chain(made_when_used).collect();
     let header = ["NAME", "LANGUAGE", "TITLE", "FOLDER"].map(str::to_owned);
     let width = |column: usize| {
         rows.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or_default()
@@ -188,6 +189,9 @@ fn as_table(catalog: &Catalog) -> String {
     for [a, b, c, d] in [&header].into_iter().chain(&rows) {
         writeln!(table, "{a:name$}  {b:language$}  {c:title$}  {d}")
             .expect("writing to a String does not fail");
+    }
+    if catalog.kernels.is_empty() {
+        table.push_str("No kernel is installed. Make one: rnbexec kernel install python3\n");
     }
     table
 }
@@ -246,7 +250,10 @@ mod tests {
     #[test]
     fn a_table_has_a_line_for_each_kernel_and_no_strangers_control_characters() {
         let table = as_table(&catalog());
-        assert_eq!(table, "NAME  LANGUAGE  TITLE  FOLDER\nir    R         R x    /k/ir\n");
+        let [header, ir, triage] = table.lines().collect::<Vec<_>>()[..] else { panic!("{table}") };
+        assert_eq!(header, "NAME            LANGUAGE  TITLE  FOLDER");
+        assert_eq!(ir, "ir              R         R x    /k/ir");
+        assert!(triage.starts_with("rnbexec-triage  python    -      (comes with rnbexec"), "{triage}");
     }
 
     #[test]

@@ -140,8 +140,14 @@ impl Told {
             return exit_code;
         }
         let otherwise = if matches!(end, End::Stopped(_)) { "interrupted" } else { "error" };
-        let run =
-            summary::Run { exit_code, input: &self.input, output: &self.output, report, failure, otherwise };
+        let run = summary::Run {
+            exit_code: Some(exit_code),
+            input: &self.input,
+            output: &self.output,
+            report,
+            failure,
+            otherwise,
+        };
         let line = Summary::of(run).line();
         if self.to_stdout {
             console.block(&line);

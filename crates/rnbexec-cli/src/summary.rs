@@ -10,7 +10,8 @@ use crate::failure::Failure;
 pub(crate) struct Summary<'a> {
     /// One word: the outcome's name, or why there is none (`error`, `interrupted`, …).
     outcome: &'a str,
-    exit_code: u8,
+    /// Null for what was not run at all.
+    exit_code: Option<u8>,
     /// Redacted.
     input: &'a str,
     /// Redacted.
@@ -50,7 +51,7 @@ struct Error<'a> {
 /// What a summary is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
-    pub(crate) exit_code: u8,
+    pub(crate) exit_code: Option<u8>,
     pub(crate) input: &'a str,
     pub(crate) output: &'a str,
     /// How the run ended, if it was done at all.
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     fn run<'a>(failure: Option<&'a Failure>, otherwise: &'a str) -> Run<'a> {
-        Run { exit_code: 1, input: "in.ipynb", output: "out.ipynb", report: None, failure, otherwise }
+        Run { exit_code: Some(1), input: "in.ipynb", output: "out.ipynb", report: None, failure, otherwise }
     }
 
     #[test]

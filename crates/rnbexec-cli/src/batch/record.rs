@@ -184,7 +184,7 @@ mod tests {
         let item = Planned { number: 3, origin: None, parameters, output: None };
         let failure = Failure::new("two\nlines");
         let run = Run {
-            exit_code: 1,
+            exit_code: Some(1),
             input: "in.ipynb",
             output: "out.ipynb",
             report: None,

@@ -211,8 +211,9 @@ impl Inner {
         self.keep(item, end, &conclusion);
         let output = item.output.as_ref().map(ToString::to_string).unwrap_or_default();
         if let Some(record) = &mut self.told.record {
+            let happened = !matches!(end, End::WouldRun | End::NotStarted);
             let summary = Summary::of(summary::Run {
-                exit_code: conclusion.code(),
+                exit_code: happened.then(|| conclusion.code()),
                 input: &self.told.input,
                 output: &output,
                 report: conclusion.report,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rnbexec_kernel::Kernelspec;
 use rnbexec_kernel::provision::{self, EnvRequest, NotebookFacts, Progress, ProvisionError, ScriptMetadata};
 use rnbexec_notebook::inject::{INJECTED_TAG, PARAMETERS_TAG, Placement, inject};
+use rnbexec_notebook::parameters::{INPUT_PATH, OUTPUT_PATH};
 use rnbexec_notebook::translate::{self, SecretCode, Translator};
 use rnbexec_notebook::{Cell, CellType, Json, Notebook, inspect, papermill};
 
@@ -144,10 +145,13 @@ fn check_names(
     }
     let names = inspection.unknown(&given);
     match request.unknown_parameters {
-        UnknownParameters::Refuse if !names.is_empty() => Err(RunError::UnknownParameters {
-            names: names.into_iter().map(str::to_owned).collect(),
-            known: inspection.parameters.into_iter().map(|parameter| parameter.name).collect(),
-        }),
+        // The paths that are given on request are nobody's spelling mistake.
+        UnknownParameters::Refuse if names.iter().any(|name| ![INPUT_PATH, OUTPUT_PATH].contains(name)) => {
+            Err(RunError::UnknownParameters {
+                names: names.into_iter().map(str::to_owned).collect(),
+                known: inspection.parameters.into_iter().map(|parameter| parameter.name).collect(),
+            })
+        }
         UnknownParameters::Refuse | UnknownParameters::Warn => {
             for name in names {
                 warnings.warn(format!("Passed unknown parameter: {name}"));
