@@ -74,12 +74,11 @@ class Kernel:
         self.before = {}
         self.last_reply = None
         self.held = []
-        self.context = zmq.Context()
         transport, ip = connection["transport"], connection["ip"]
         separator = "-" if transport == "ipc" else ":"
 
         def bind(kind, port):
-            socket = self.context.socket(kind)
+            socket = zmq.Context().socket(kind)
             socket.sndhwm = 0
             socket.rcvhwm = 0
             socket.linger = 2000
@@ -127,6 +126,13 @@ class Kernel:
         at = message.index(DELIMITER)
         header, _, _, content = (json.loads(part) for part in message[at + 2 : at + 6])
         return message[:at], header, content
+
+    def leave(self, *sockets, linger=60_000):
+        """Returns when everything that was sent has been written: libzmq writes from a thread of its own, here one a socket."""
+        for socket in sockets:
+            context = socket.context
+            socket.close(linger=linger)
+            context.term()
 
     # -- the loop
 
@@ -185,7 +191,7 @@ class Kernel:
         socket.send_multipart([*idents, *self.frames(kind.replace("request", "reply"), reply, header)])
         self.publish("status", {"execution_state": "idle"}, header)
         if kind == "shutdown_request" and not self.options.no_shutdown:
-            self.context.destroy(linger=500)
+            self.leave(self.control, self.iopub, linger=500)
             os._exit(0)
 
     # -- the language
@@ -315,7 +321,7 @@ class Kernel:
             self.stdin.send_multipart(
                 [idents[0], *self.frames("input_request", {"prompt": rest, "password": False}, self.parent)]
             )
-            if self.stdin.poll(2000):
+            if self.stdin.poll(20_000):
                 _, _, content = self.read(self.stdin.recv_multipart())
                 self.publish("stream", {"name": "stdout", "text": f"got {content.get('value')!r}\n"}, self.parent)
             else:
@@ -323,10 +329,10 @@ class Kernel:
         elif word in ("stdout-fd", "stderr-fd"):
             os.write(1 if word == "stdout-fd" else 2, rest.encode() + b"\n")
         elif word == "die":
-            time.sleep(0.05)  # what was sent before must leave the process: libzmq writes from a thread of its own
+            self.leave(self.iopub, self.shell)
             os.kill(os.getpid(), int(rest))
         elif word == "exit":
-            time.sleep(0.05)
+            self.leave(self.iopub, self.shell)
             os._exit(int(rest))
         elif word == "stop":
             os.kill(os.getpid(), signal.SIGSTOP)

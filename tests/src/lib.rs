@@ -37,7 +37,7 @@ pub use book::Book;
 pub use canary::Canaries;
 pub use desk::Desk;
 pub use fake_kernel::FakeKernel;
-pub use program::{Done, finish, rnbexec_path};
+pub use program::{Done, finish, finish_papermill, rnbexec_path};
 pub use rnbexec_oracle as oracle;
 pub use saved::Saved;
 pub use scratch::Scratch;

@@ -219,6 +219,23 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|s| s.success()), "cannot send {name} to {pid}");
 }
 
+/// As [`finish`], for what has papermill in it: until its kernel binds them, papermill leaves the kernel's ports free, and now and
+/// then something else is faster. Then it is run again.
+///
+/// # Panics
+/// As [`finish`].
+#[track_caller]
+pub fn finish_papermill(command: &mut Command) -> Done {
+    let mut done = finish(command);
+    for _ in 0..3 {
+        if !done.stderr.contains("Kernel died before replying to kernel_info") {
+            break;
+        }
+        done = finish(command);
+    }
+    done
+}
+
 /// Runs the command to its end: at most ten minutes, which only what hangs needs, also on a busy machine.
 ///
 /// # Panics

@@ -191,7 +191,21 @@ impl Scratch {
     /// With what is left.
     #[track_caller]
     pub fn expect_nothing_left(&self) {
-        // A killed process stays in /proc for the instant until it is reaped, so look until it is gone.
+        self.expect_no_process();
+        for dir in [self.tmp(), self.dir.path().join("run")] {
+            let files = files_in(&dir);
+            assert!(files.is_empty(), "left in {}: {files:#?}", dir.display());
+        }
+    }
+
+    /// Checks that no process of a run is left that has returned.
+    ///
+    /// # Panics
+    /// With those that are.
+    #[track_caller]
+    pub fn expect_no_process(&self) {
+        // A killed process stays in /proc for the instant until it is reaped, and a guardian ends by itself soon after its
+        // runner: so look until they are gone.
         let mut left = Vec::new();
         let patience = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             wait_for("every process to be gone", Duration::from_secs(20), || {
@@ -200,10 +214,6 @@ impl Scratch {
             });
         }));
         assert!(patience.is_ok(), "still alive: {left:#?}");
-        for dir in [self.tmp(), self.dir.path().join("run")] {
-            let files = files_in(&dir);
-            assert!(files.is_empty(), "left in {}: {files:#?}", dir.display());
-        }
     }
 }
 
@@ -226,9 +236,10 @@ fn processes(mark: &str) -> Vec<Process> {
         let path = entry.path();
         // A process may end while we look; then it is not alive.
         let Ok(exe) = fs::read_link(path.join("exe")) else { continue };
+        // Before the environment: what has the guardian's command line then has the guardian's environment too.
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
         let Ok(environment) = fs::read(path.join("environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-            let line = fs::read(path.join("cmdline")).unwrap_or_default();
             let command_line = String::from_utf8_lossy(&line).replace('\0', " ");
             let is_program = exe.file_name() == rnbexec_path().file_name();
             found.push(Process {

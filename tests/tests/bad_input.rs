@@ -231,7 +231,7 @@ fn a_full_disk_keeps_the_last_good_notebook() {
     let kept = Saved(scratch.json("kept.ipynb"));
     assert_eq!(kept.printed(0), "small");
     assert_eq!(scratch.read("listing"), b"out.ipynb\n", "no half-written file stays");
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
     // What could not be saved is rescued, and the error says where.
     let rescued: Vec<_> = fs::read_dir(scratch.tmp()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [rescued] = &rescued[..] else { panic!("one rescued notebook: {rescued:?}") };
@@ -254,7 +254,7 @@ fn a_limit_on_file_sizes_keeps_the_last_good_notebook() {
     done.expect_code(1).expect_stderr("out.ipynb").expect_stderr("File too large");
     expect_clear(&done);
     assert_eq!(Saved::of(&scratch).printed(0), "small");
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn every_row_of_a_csv_file_is_a_run_and_one_that_fails_hurts_no_other() {
     assert_eq!(lines[1]["failed_cell"]["ename"], "AssertionError");
     assert_eq!((&last["total"], &last["succeeded"], &last["failed"]), (&json!(3), &json!(2), &json!(1)));
     assert_eq!(serde_json::from_slice::<Value>(&done.stdout).unwrap(), last);
-    assert_eq!(scratch.alive(), [] as [String; 0]);
+    scratch.expect_no_process();
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn ctrl_c_interrupts_and_saves_what_runs_and_tells_of_what_was_not_started() {
     assert_eq!((&last["stopped"], &last["exit_code"]), (&json!("asked"), &json!(130)));
     assert_eq!(scratch.json("out/2.ipynb")["metadata"]["rnbexec"]["outcome"], "interrupted");
     assert_eq!(files(&scratch, "out"), ["1.ipynb", "2.ipynb", "3.ipynb"]);
-    assert_eq!(scratch.alive(), [] as [String; 0]);
+    scratch.expect_no_process();
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn kernels_are_forked_unless_that_is_not_wanted() {
     assert_eq!(printed(&scratch, "out/00004.ipynb"), "b 2\n");
     let done = batch(&scratch, &[&arguments[..], &["--no-fork-server"]].concat());
     assert_eq!(done.expect_code(0).stderr.matches("the kernel was started").count(), 4, "{}", done.stderr);
-    assert_eq!(scratch.alive(), [] as [String; 0]);
+    scratch.expect_no_process();
 }
 
 #[test]
@@ -406,6 +406,8 @@ fn rows_of_a_stream_are_taken_as_they_come_and_memory_stays_flat() {
         "--log-level",
         "ERROR",
     ]);
+    // Each arena keeps what it once had, and how many there are depends on how busy the machine is.
+    command.env("MALLOC_ARENA_MAX", "1");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut rows = child.stdin.take().unwrap();

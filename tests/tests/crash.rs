@@ -15,7 +15,7 @@ use serde_json::json;
 #[path = "crash/soak.rs"]
 mod soak;
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(5);
 
 /// Where the journal of a run into `out.ipynb` lies.
 const JOURNAL: &str = ".out.ipynb.rnbexec-journal";

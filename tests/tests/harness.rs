@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rnbexec_tests::differential::Case;
 use rnbexec_tests::program::{Running, build};
-use rnbexec_tests::{Book, FakeKernel, Scratch, finish, oracle, rnbexec_path, wait_for};
+use rnbexec_tests::{Book, FakeKernel, Scratch, finish, finish_papermill, oracle, rnbexec_path, wait_for};
 
 #[test]
 fn papermill_of_the_oracle_is_the_pinned_one() {
@@ -51,7 +51,7 @@ fn the_fake_kernel_runs_under_papermill() {
     FakeKernel::default().install(&scratch);
     let book = FakeKernel::book().code("stdout hi\\n\nresult 42").code("error Fault on purpose");
     scratch.write("in.ipynb", book.to_bytes());
-    finish(&mut scratch.papermill(["in.ipynb", "out.ipynb"])).expect_code(1).expect_stderr("Fault");
+    finish_papermill(&mut scratch.papermill(["in.ipynb", "out.ipynb"])).expect_code(1).expect_stderr("Fault");
     let cells = &scratch.json("out.ipynb")["cells"];
     assert_eq!(cells[1]["outputs"][0]["text"][0], "hi\n");
     assert_eq!(cells[1]["outputs"][1]["data"]["text/plain"][0], "42");
@@ -68,8 +68,10 @@ fn the_comparison_passes_papermill_itself_and_sees_a_changed_output() {
             "#!/bin/sh\nshift\n{} \"$@\"; code=$?\n{edit}\nexit $code\n",
             oracle::papermill().display()
         );
-        let path = scratch.write("program", script);
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = scratch.write("script", script).with_file_name("program");
+        // By way of another process: a test that starts one while the file is open for writing here would keep it busy.
+        let copied = scratch.command("install").arg(scratch.join("script")).arg(&path).status();
+        assert!(copied.unwrap().success());
         path
     };
     let case = Case::new(&Book::new().parameters("x = 1").code("print(x, object())").code("1/0").code("2"))
@@ -88,7 +90,7 @@ fn the_benchmark_runs_every_contender_and_tells_what_came_out() {
     let mut bench = scratch.command(build("rnbexec-bench"));
     bench.env("RNBEXEC_BIN", rnbexec_path()).arg("--tiny").arg("--out").arg(scratch.path());
     let cases = ["one-cell", "growth-output", "documents"];
-    let done = finish(bench.args(cases.iter().flat_map(|case| ["--only", case])));
+    let done = finish_papermill(bench.args(cases.iter().flat_map(|case| ["--only", case])));
     let table = done.expect_code(0).stdout_text();
     assert!(table.contains("| one cell, `1 + 1` | "), "{table}");
     let results = scratch.json("results.json");

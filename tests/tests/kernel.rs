@@ -54,7 +54,8 @@ impl World {
 
     /// Shuts the kernel down and looks whether anything is left.
     async fn end(self, kernel: Kernel) -> Exit {
-        let exit = kernel.shutdown(ShutdownPolicy::default()).await;
+        // Far more than any of them needs, and less than those need that hang.
+        let exit = kernel.shutdown(ShutdownPolicy { grace: Duration::from_secs(8) }).await;
         self.scratch.expect_nothing_left();
         exit
     }

@@ -16,7 +16,7 @@ use rnbexec::{
     RunRequest, Services, TimeLimit, UnknownParameters, run_notebook,
 };
 use rnbexec_notebook::{CellStatus, Json};
-use rnbexec_tests::{Book, Scratch};
+use rnbexec_tests::{Book, FakeKernel, Scratch};
 
 mod library {
     mod faults;
@@ -109,8 +109,8 @@ async fn a_raised_cancel_interrupts_the_cell_and_leaves_a_truthful_notebook() {
 #[tokio::test]
 async fn a_kernel_that_ignores_the_interrupt_is_killed_after_the_grace() {
     let world = World::new();
-    let source = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)";
-    let mut request = world.request(&Book::new().code(source));
+    FakeKernel::default().install(&world.scratch);
+    let mut request = world.request(&FakeKernel::book().code("ignore-interrupt\nsleep 600"));
     request.limits = Limits {
         cell: Some(Duration::from_secs(1)),
         interrupt_grace: Duration::from_millis(300),

@@ -14,7 +14,7 @@ mod outcomes {
     mod signals;
 }
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(5);
 
 fn run(book: &Book, args: &[&str]) -> (Scratch, Done) {
     let scratch = Scratch::new();
@@ -49,16 +49,22 @@ fn expect_stopped_in_the_second_of_three(scratch: &Scratch) -> Saved {
     saved
 }
 
+/// The first cell has all the time there is: limits are for the second.
 fn python_book(second: &str) -> Book {
     Book::new()
-        .code("print('first')")
+        .tagged("print('first')", &["timeout=0"])
         .code(&format!("print('so far', flush=True)\n{second}"))
         .code("print('never')")
 }
 
+/// Returns in the cell when the runner has heard what it printed before: a kernel that dies has not sent all that was flushed.
+const HEARD: &str =
+    "import ctypes, os, signal, time\nwhile 'so far' not in open('said').read(): time.sleep(.01)\n";
+const HEAR: [&str; 2] = ["--stdout-file", "said"];
+
 fn fake_book(second: &str) -> Book {
     FakeKernel::book()
-        .code("stdout first\\n")
+        .tagged("stdout first\\n", &["timeout=0"])
         .code(&format!("stdout so far\\n\n{second}"))
         .code("stdout never\\n")
 }
@@ -93,38 +99,35 @@ fn a_javascript_notebook_and_its_failure() {
 
 #[test]
 fn a_kernel_killed_in_a_cell() {
-    let (scratch, done) = run(
-        &python_book("import os, signal, time; time.sleep(.2); os.kill(os.getpid(), signal.SIGKILL)"),
-        &[],
-    );
+    let (scratch, done) = run(&python_book(&format!("{HEARD}os.kill(os.getpid(), signal.SIGKILL)")), &HEAR);
     done.expect_code(138).expect_stderr("SIGKILL");
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_kernel_that_leaves_in_a_cell() {
-    let (scratch, done) = run(&python_book("import os, time; time.sleep(.2); os._exit(3)"), &[]);
+    let (scratch, done) = run(&python_book(&format!("{HEARD}os._exit(3)")), &HEAR);
     done.expect_code(138).expect_stderr("3");
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_kernel_that_leaves_with_code_zero_in_a_cell() {
-    let (scratch, done) = run(&python_book("import os, time; time.sleep(.2); os._exit(0)"), &[]);
+    let (scratch, done) = run(&python_book(&format!("{HEARD}os._exit(0)")), &HEAR);
     done.expect_code(138);
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_kernel_with_a_segmentation_fault() {
-    let (scratch, done) = run(&python_book("import ctypes, time; time.sleep(.2); ctypes.string_at(0)"), &[]);
+    let (scratch, done) = run(&python_book(&format!("{HEARD}ctypes.string_at(0)")), &HEAR);
     done.expect_code(138).expect_stderr("SIGSEGV");
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_kernel_that_aborts_shows_where() {
-    let (scratch, done) = run(&python_book("import os, time; time.sleep(.2); os.abort()"), &[]);
+    let (scratch, done) = run(&python_book(&format!("{HEARD}os.abort()")), &HEAR);
     done.expect_code(138).expect_stderr("SIGABRT").expect_stderr("Fatal Python error: Aborted");
     expect_stopped_in_the_second_of_three(&scratch);
 }
@@ -139,8 +142,7 @@ fn the_last_words_of_a_dying_kernel_are_told() {
 
 #[test]
 fn a_kernel_that_dies_leaves_none_of_its_children() {
-    let source =
-        "import os, subprocess, time\nsubprocess.Popen(['sleep', '600'])\ntime.sleep(.2)\nos._exit(1)";
+    let source = "import os, subprocess\nsubprocess.Popen(['sleep', '600'])\nos._exit(1)";
     let (_, done) = run(&python_book(source), &[]);
     done.expect_code(138);
 }
@@ -170,24 +172,24 @@ fn a_dead_kernel_loses_no_output_that_was_sent() {
 
 #[test]
 fn a_cell_that_takes_too_long_is_interrupted() {
-    let (scratch, done) = run(&python_book("import time; time.sleep(600)"), &["--execution-timeout", "1"]);
-    done.expect_code(1).expect_stderr("1");
+    let (scratch, done) = run(&python_book("import time; time.sleep(600)"), &["--execution-timeout", "3"]);
+    done.expect_code(1).expect_stderr("3");
     assert!(done.wall < Duration::from_mins(5), "{:?}", done.wall);
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_cell_that_takes_too_long_and_ignores_interrupts() {
-    let source = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\nend = time.time() + 60\nwhile time.time() < end: pass";
-    let (scratch, done) = run(&python_book(source), &["--execution-timeout", "1"]);
+    let source = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\nend = time.time() + 600\nwhile time.time() < end: pass";
+    let (scratch, done) = run(&python_book(source), &["--execution-timeout", "3"]);
     done.expect_code(1);
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
 #[test]
 fn a_cell_that_takes_too_long_and_catches_the_interrupt() {
-    let source = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('caught')";
-    let (scratch, done) = run(&python_book(source), &["--execution-timeout", "1"]);
+    let source = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('caught')";
+    let (scratch, done) = run(&python_book(source), &["--execution-timeout", "3"]);
     done.expect_code(1);
     let saved = Saved::of(&scratch);
     assert_eq!(saved.statuses(), ["completed", "failed", "pending"]);
@@ -203,7 +205,7 @@ fn execution_timeouts_of_zero_and_less_are_none() {
 #[test]
 fn a_kernel_that_is_interrupted_by_message() {
     let kernel = FakeKernel { interrupt_by_message: true, ..FakeKernel::default() };
-    let (scratch, done) = run_fake(kernel, &fake_book("sleep 60"), &["--execution-timeout", "1"]);
+    let (scratch, done) = run_fake(kernel, &fake_book("sleep 600"), &["--execution-timeout", "3"]);
     done.expect_code(1);
     let saved = expect_stopped_in_the_second_of_three(&scratch);
     assert!(saved.cell(1)["outputs"].to_string().contains("KeyboardInterrupt"), "{:#}", saved.cell(1));
@@ -213,8 +215,8 @@ fn a_kernel_that_is_interrupted_by_message() {
 fn a_kernel_that_ignores_every_interrupt_is_killed() {
     let (scratch, done) = run_fake(
         FakeKernel::default(),
-        &fake_book("ignore-interrupt\nsleep 60"),
-        &["--execution-timeout", "1"],
+        &fake_book("ignore-interrupt\nsleep 600"),
+        &["--execution-timeout", "3"],
     );
     done.expect_code(1);
     expect_stopped_in_the_second_of_three(&scratch);
@@ -222,8 +224,12 @@ fn a_kernel_that_ignores_every_interrupt_is_killed() {
 
 #[test]
 fn a_stopped_kernel_is_killed_at_the_timeout() {
-    let (scratch, done) =
-        run_fake(FakeKernel::default(), &fake_book("sleep 0.1\nstop"), &["--execution-timeout", "1"]);
+    let heard = "shell until grep -q far said; do sleep .01; done\nstop";
+    let (scratch, done) = run_fake(
+        FakeKernel::default(),
+        &fake_book(heard),
+        &[&HEAR[..], &["--execution-timeout", "3"]].concat(),
+    );
     done.expect_code(1);
     expect_stopped_in_the_second_of_three(&scratch);
 }
@@ -431,12 +437,8 @@ fn sighup_does_the_same() {
 
 #[test]
 fn a_second_sigterm_does_not_wait_for_a_kernel_that_ignores_the_first() {
-    let (scratch, running) = in_flight(
-        &[],
-        // ipykernel sends what is printed a moment later, and a kernel that is killed at once never does.
-        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.stdout.flush()\n\
-         open('deaf', 'w').close()\nwhile True: pass",
-    );
+    let deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN)\nopen('deaf', 'w').close()\nwhile True: pass";
+    let (scratch, running) = in_flight(&HEAR, &format!("{HEARD}{deaf}"));
     wait_for("the kernel to be deaf", SOON, || scratch.join("deaf").exists().then_some(()));
     running.signal("TERM");
     running.signal("TERM");
@@ -490,9 +492,7 @@ fn killing_the_runner_leaves_no_kernel() {
         wait_for("the cell to begin", SOON, || scratch.join(begun).exists().then_some(()));
         running.signal("KILL");
         assert_eq!(running.finish(SOON).code(), 137);
-        wait_for("the kernel to be gone", Duration::from_secs(10), || {
-            scratch.alive().is_empty().then_some(())
-        });
+        wait_for("the kernel to be gone", SOON, || scratch.alive().is_empty().then_some(()));
     }
 }
 
@@ -517,8 +517,11 @@ fn a_cell_tagged_to_raise_that_raises_is_a_success() {
 fn a_death_between_cells_is_told_by_the_next() {
     let (scratch, done) = run(
         &Book::new()
-            .code("import threading, os\nthreading.Timer(.1, lambda: os._exit(5)).start()")
-            .code("import time; time.sleep(60)")
+            .code(
+                "import os, threading, time\ndef die():\n    while not os.path.exists('begun'): time.sleep(.01)\n    \
+                 os._exit(5)\nthreading.Thread(target=die).start()",
+            )
+            .code("open('begun', 'w').close()\nimport time; time.sleep(60)")
             .code("1"),
         &[],
     );

@@ -25,11 +25,11 @@ fn last_line(done: &Done) -> Value {
 
 #[test]
 fn timeout_ends_the_whole_run() {
-    let book = Book::new()
-        .code("print('a')")
-        .code("import time\nprint('b', flush=True)\ntime.sleep(60)")
-        .code("print('c')");
-    let (scratch, done) = run(&book, &["--timeout", "3s"]);
+    let scratch = Scratch::new();
+    FakeKernel::default().install(&scratch);
+    let book = FakeKernel::book().code("stdout a").code("stdout b\\n\nsleep 600").code("stdout c");
+    scratch.write("in.ipynb", book.to_bytes());
+    let done = finish(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb", "--timeout", "10s"]));
     done.expect_code(124);
     let saved = Saved::of(&scratch);
     assert_eq!(saved.statuses(), ["completed", "failed", "pending"]);
@@ -39,7 +39,7 @@ fn timeout_ends_the_whole_run() {
 
 #[test]
 fn a_cell_may_have_a_timeout_of_its_own() {
-    let slow = "import time\ntime.sleep(3)\nprint('done')";
+    let slow = "import time\ntime.sleep(4)\nprint('done')";
     let tagged = Book::new().tagged(slow, &["timeout=1"]);
     run(&tagged, &[]).1.expect_code(1);
     let longer = Book::new().tagged(slow, &["timeout=60"]);
@@ -67,8 +67,8 @@ fn retries_are_not_for_failures_of_the_notebook() {
     done.expect_code(1);
     assert_eq!(scratch.read("runs"), b"x");
     let (scratch, done) = run(
-        &Book::new().code("open('runs', 'a').write('x')\nimport time; time.sleep(60)"),
-        &["--retries", "3", "--execution-timeout", "1"],
+        &Book::new().code("open('runs', 'a').write('x')\nimport time; time.sleep(600)"),
+        &["--retries", "3", "--execution-timeout", "5"],
     );
     done.expect_code(1);
     assert_eq!(scratch.read("runs"), b"x");

@@ -12,15 +12,18 @@ mod saves {
     mod disks;
 }
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(5);
 
 #[test]
 fn a_reader_never_sees_half_a_notebook() {
     let scratch = Scratch::new();
     FakeKernel::default().install(&scratch);
-    let book = FakeKernel::book().many(120, |number| format!("stdout {}", format!("{number} ").repeat(2000)));
+    let (path, go) = (scratch.join("out.ipynb"), scratch.join("go"));
+    // The half-way cell waits until the reader has seen a part.
+    let waits = |number| if number == 60 { format!("sleep-until {}\n", go.display()) } else { String::new() };
+    let book = FakeKernel::book()
+        .many(120, |number| format!("{}stdout {}", waits(number), format!("{number} ").repeat(2000)));
     scratch.write("in.ipynb", book.to_bytes());
-    let path = scratch.join("out.ipynb");
     let running = Running::start(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]));
     let reader = thread::spawn(move || {
         let mut seen = Vec::<usize>::new();
@@ -32,6 +35,9 @@ fn a_reader_never_sees_half_a_notebook() {
             let done =
                 cells.iter().filter(|cell| cell["metadata"]["papermill"]["status"] == "completed").count();
             seen.push(done);
+            if done > 0 {
+                fs::write(&go, "").expect("the folder is writable");
+            }
             if !nb["metadata"]["papermill"]["end_time"].is_null() {
                 return seen;
             }
@@ -56,7 +62,10 @@ fn no_temporary_file_stays_beside_the_output() {
 #[test]
 fn the_file_is_there_while_the_first_cell_runs() {
     let scratch = Scratch::new();
-    scratch.write("in.ipynb", Book::new().code("import os, json\nprint(json.load(open('out.ipynb'))['cells'][0]['metadata']['papermill']['status'])").code("2").to_bytes());
+    let source = "import json, time\n\
+                  status = lambda: json.load(open('out.ipynb'))['cells'][0]['metadata']['papermill']['status']\n\
+                  while (now := status()) == 'pending': time.sleep(.01)\nprint(now)";
+    scratch.write("in.ipynb", Book::new().code(source).code("2").to_bytes());
     finish(&mut scratch.rnbexec(["run", "in.ipynb", "out.ipynb"])).expect_code(0);
     assert_eq!(Saved::of(&scratch).printed(0), "running\n");
 }
@@ -123,7 +132,10 @@ fn the_cost_of_saving_grows_with_the_cells_and_not_with_their_square() {
         assert_eq!(Saved::of(&scratch).printed(cells - 1), format!("line {}", cells - 1));
         wall
     };
-    let (few, many) = (time(500), time(2000));
-    // Four times the cells: linear is ×4, quadratic ×16. A busy machine may double either.
-    assert!(many < few * 9, "500 cells took {few:?}, 2,000 took {many:?}");
+    // Four times the cells: linear is ×4, quadratic ×16. A busy machine may double either, but not each time.
+    let linear = |_| {
+        let (few, many) = (time(500), time(2000));
+        many < few * 9
+    };
+    assert!((0..3).any(linear), "2,000 cells took more than 9 times as long as 500");
 }

@@ -87,13 +87,26 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 
 /// A runtime whose threads are few and the same from the beginning.
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
+    const BLOCKING: usize = 4;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        .max_blocking_threads(BLOCKING)
         .thread_keep_alive(Duration::from_hours(24))
         .enable_all()
         .build()
-        .expect("a runtime")
+        .expect("a runtime");
+    // They are made when they are needed: all at once, now.
+    let all = Arc::new(std::sync::Barrier::new(BLOCKING));
+    let made = [(); BLOCKING].map(|()| {
+        let all = Arc::clone(&all);
+        runtime.spawn_blocking(move || {
+            all.wait();
+        })
+    });
+    for one in made {
+        runtime.block_on(one).expect("it does not panic");
+    }
+    runtime
 }
 
 /// Three kinds of rounds: parameters only, a kernel of faults, and ipykernel out of a pool.

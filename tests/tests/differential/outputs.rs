@@ -182,7 +182,7 @@ fn a_comm_whose_target_nobody_knows() {
 #[test]
 fn output_of_a_subprocess() {
     // A thread of the kernel picks up what is written to the descriptor itself, so the cell gives it the time.
-    let given_time = "import os, time\n_ = os.system('echo from system')\ntime.sleep(0.5)";
+    let given_time = "import os, time\n_ = os.system('echo from system')\ntime.sleep(3)";
     check(
         &Book::new()
             .code(given_time)

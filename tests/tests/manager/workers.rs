@@ -210,13 +210,14 @@ async fn workers_on_many_machines_triage_each_incident_though_one_of_them_is_kil
             &[("state.folder", &folder), ("log.file", &log), ("run.jobs", "1"), ("run.fork_server", "false")],
         ))
     };
-    let [mut victim, mut second, mut third] = [1, 2, 3].map(machine);
+    let mut victim = machine(1);
     let process = victim.id().expect("it runs").to_string();
     until("the victim to be in the middle", async || {
         let by = fs::read_to_string(line.desk.scratch.home().join("by")).unwrap_or_default();
         by.lines().any(|line| line == process)
     })
     .await;
+    let [mut second, mut third] = [2, 3].map(machine);
     victim.kill().await.expect("it can be killed");
 
     until("an empty queue", async || line.length().await == 0).await;
@@ -282,7 +283,7 @@ fn processor_time(process: u32) -> f64 {
 async fn a_lease_is_renewed_for_as_long_as_the_notebook_runs_and_the_manager_rests_meanwhile() {
     let desk = Desk::scripted();
     let names = desk.seed_scripts(&[("Low", WAITS), ("Low", WAITS)]);
-    let line = Line::new(desk, 2, 3).await;
+    let line = Line::new(desk, 6, 3).await;
     for name in &names {
         line.put(name).await;
     }
@@ -290,7 +291,7 @@ async fn a_lease_is_renewed_for_as_long_as_the_notebook_runs_and_the_manager_res
     let process = manager.id().expect("it runs");
     line.wait_until_it_waits().await;
     let (begun, used) = (Instant::now(), processor_time(process));
-    line.outlast(4).await;
+    line.outlast(12).await;
     let rate = (processor_time(process) - used) / begun.elapsed().as_secs_f64();
     assert!(rate < 0.2, "a manager that waits is busy to {rate}");
     let other = line.next().await;
@@ -308,7 +309,7 @@ async fn a_lease_is_renewed_for_as_long_as_the_notebook_runs_and_the_manager_res
 async fn an_incident_whose_triage_kills_its_manager_each_time_is_put_aside() {
     let desk = Desk::scripted();
     let names = desk.seed_scripts(&[("Low", "os.kill(os.getppid(), 9)\ntime.sleep(60)")]);
-    let line = Line::new(desk, 1, 2).await;
+    let line = Line::new(desk, 5, 2).await;
     line.put(&names[0]).await;
     until("the message to be put aside", async || {
         // The kernel's parent is the manager only where it is not forked.
@@ -335,7 +336,7 @@ fn signal(process: u32, name: &str) {
 async fn a_manager_that_lost_its_lease_stops_and_writes_nothing() {
     let desk = Desk::scripted();
     let names = desk.seed_scripts(&[("Low", WAITS)]);
-    let line = Line::new(desk, 1, 3).await;
+    let line = Line::new(desk, 4, 3).await;
     line.put(&names[0]).await;
     let manager = start(line.desk.process(MANAGER, "once", &[]));
     let process = manager.id().expect("it runs");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use rnbexec_tests::program::{Running, signal};
 use rnbexec_tests::wait_for;
@@ -45,14 +46,23 @@ fn a_manager_that_is_killed_loses_nothing_and_doubles_nothing() {
     assert_eq!(world.json(&["status"], 0)["counts"]["triaged"], 4);
 }
 
+/// Waits until what a manager has said so far, in a file, has this in it.
+fn says(said: &Path, text: &str) {
+    wait_for(text, PATIENCE, || fs::read_to_string(said).expect("it was made").contains(text).then_some(()));
+}
+
 #[test]
 fn the_first_sigterm_finishes_what_runs_and_begins_nothing() {
     let world = World::new(&[(1, "one", "High", "High hold"), (2, "two", "Low", "High")]);
-    let manager = Running::start(&mut world.command(&["once", "--jobs", "1"]));
+    let said = world.0.join("stderr");
+    let mut command = world.command(&["once", "--jobs", "1"]);
+    let mut manager = command.stderr(fs::File::create(&said).unwrap()).spawn().unwrap();
     world.wait_for_runs(1);
-    manager.signal("TERM");
+    signal(manager.id(), "TERM");
+    says(&said, "Draining");
     world.let_go();
-    manager.finish(PATIENCE).expect_code(143).expect_stderr("Draining");
+    let status = wait_for("the manager to end", PATIENCE, || manager.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
     assert_eq!(world.comments(1), 1);
     assert!(!world.runs().contains_key(&name(2)));
     world.manager(&["once"]).expect_code(0);
@@ -64,19 +74,16 @@ fn the_first_sigterm_finishes_what_runs_and_begins_nothing() {
 fn the_second_signal_interrupts_what_runs_and_the_next_pass_takes_it_up() {
     let world = World::new(&[(1, "one", "High", "High hold")]);
     let said = world.0.join("stderr");
-    let says = |text: &str| {
-        wait_for(text, PATIENCE, || fs::read_to_string(&said).unwrap().contains(text).then_some(()));
-    };
     let mut command = world.command(&["once"]);
     let mut manager = command.stderr(fs::File::create(&said).unwrap()).spawn().unwrap();
     world.wait_for_runs(1);
     // Two at once are one: the second is sent when the first was heard.
     signal(manager.id(), "INT");
-    says("Draining");
+    says(&said, "Draining");
     signal(manager.id(), "INT");
     let status = wait_for("the manager to end", PATIENCE, || manager.try_wait().unwrap());
     assert_eq!(status.code(), Some(130));
-    says("given back");
+    says(&said, "given back");
     world.0.expect_nothing_left();
     assert_eq!(world.json(&["status"], 0)["counts"]["waiting"], 1);
     world.let_go();
@@ -100,7 +107,13 @@ fn a_watch_tells_the_service_manager_how_it_is_and_drains_when_told_to_stop() {
     };
     assert_eq!(next(), "READY=1");
     assert_eq!(next(), "WATCHDOG=1");
-    wait_for("the incident to be triaged", PATIENCE, || (world.comments(1) == 1).then_some(()));
+    // Heard meanwhile: who tells a service manager that does not listen waits for it.
+    heard.set_nonblocking(true).unwrap();
+    wait_for("the incident to be triaged", PATIENCE, || {
+        while heard.recv(&mut [0; 256]).is_ok() {}
+        (world.comments(1) == 1).then_some(())
+    });
+    heard.set_nonblocking(false).unwrap();
     manager.signal("TERM");
     let mut message = next();
     while message == "WATCHDOG=1" {

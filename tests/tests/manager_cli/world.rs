@@ -9,7 +9,7 @@ use std::time::Duration;
 use rnbexec_tests::{Book, Done, Scratch, finish, wait_for};
 use serde_json::{Value, json};
 
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A folder of incidents, a notebook that does what each incident's description says, and a configuration.
 pub(super) struct World(pub(super) Scratch);

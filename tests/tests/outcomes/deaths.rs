@@ -105,8 +105,8 @@ fn a_kernel_that_closes_its_own_streams_goes_on() {
 fn code_that_swallows_every_interrupt_is_killed_at_its_limit() {
     let source = "import time\nprint('so far', flush=True)\nwhile True:\n    try:\n        time.sleep(60)\n    \
                   except BaseException:\n        print('swallowed', flush=True)";
-    let book = Book::new().code("print('first')").code(source).code("1");
-    let (scratch, done) = run(&book, &["--execution-timeout", "1"]);
+    let book = Book::new().tagged("print('first')", &["timeout=0"]).code(source).code("1");
+    let (scratch, done) = run(&book, &["--execution-timeout", "3"]);
     done.expect_code(1).expect_stderr("it did not stop when interrupted and was killed");
     let saved = Saved::of(&scratch);
     assert_eq!(saved.statuses(), ["completed", "failed", "pending"]);

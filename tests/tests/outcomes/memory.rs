@@ -70,7 +70,7 @@ fn expect_lack_of_memory_told(scratch: &Scratch, done: &Done) {
     let saved = expect_stopped_in_the_second_of_three(scratch);
     let reason = saved.0["metadata"]["rnbexec"]["reason"].to_string();
     assert!(reason.contains("out of memory"), "{reason}");
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
 }
 
 /// Kernels that write into the counters of control groups of both versions what Linux writes there when it kills for lack of

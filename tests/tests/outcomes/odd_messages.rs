@@ -80,8 +80,8 @@ fn code_that_asks_is_refused_at_once_and_says_so() {
 #[test]
 fn a_cell_that_prints_for_ever_is_stopped_at_its_limit() {
     let source = "print('so far')\nwhile True: print('x' * 100)";
-    let book = Book::new().code("print('first')").code(source).code("1");
-    let (scratch, done) = run(&book, &["--execution-timeout", "1"]);
+    let book = Book::new().tagged("print('first')", &["timeout=0"]).code(source).code("1");
+    let (scratch, done) = run(&book, &["--execution-timeout", "3"]);
     done.expect_code(1);
     let saved = Saved::of(&scratch);
     assert_eq!(saved.statuses(), ["completed", "failed", "pending"]);

@@ -79,7 +79,7 @@ fn two_signals_while_the_notebook_is_uploaded_put_it_elsewhere() {
     let (notebook, path) = Saved::rescued(&scratch);
     done.expect_code(75).expect_stderr("not available now").expect_stderr(&path);
     assert_eq!((notebook.statuses(), notebook.printed(0)), (vec!["completed".to_owned()], "hi".to_owned()));
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn three_signals_leave_at_once_and_no_kernel_stays() {
     drop(answer);
     // Which of the three is the first to be seen is not said.
     assert!([129, 130, 143].contains(&done.code()), "{}: {}", done.code(), done.stderr);
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
 }

@@ -21,7 +21,7 @@ fn expect_rescued(scratch: &Scratch, done: &Done, says: &str) -> Saved {
     done.expect_stderr(&path);
     assert_eq!(rescued.statuses(), ["completed", "completed"]);
     assert_eq!(rescued.printed(1), "two");
-    assert!(scratch.alive().is_empty(), "{:?}", scratch.alive());
+    scratch.expect_no_process();
     Saved(scratch.json("disk/out.ipynb"))
 }
 

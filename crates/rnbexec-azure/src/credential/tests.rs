@@ -239,12 +239,14 @@ async fn an_answer_that_is_no_token_is_not_quoted() {
 /// A folder with an `az` that writes its arguments to a file and then runs `script`.
 #[cfg(unix)]
 fn az(script: &str) -> (tempfile::TempDir, String) {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("az");
     let text = format!("#!/bin/sh\necho \"$*\" > '{}'\n{script}\n", folder.path().join("asked").display());
-    std::fs::write(&program, text).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // By way of another process: a test that starts one while the file is open for writing here would keep it busy.
+    let written = std::process::Command::new("/bin/sh")
+        .args(["-c", "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .args([folder.path().join("az").as_os_str(), text.as_ref()])
+        .status();
+    assert!(written.unwrap().success());
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     (folder, path)
 }
