@@ -127,6 +127,11 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// A file that holds no incident that could be read.
+    fn unreadable(trouble: &Trouble) -> Self {
+        Self { what: "a file of the folder".to_owned(), reason: trouble.in_full() }
+    }
+
     /// An incident that has no name that could be used: nothing is asked or written under it.
     fn nameless(incident: &Incident, error: &ParseError) -> Self {
         let called =

@@ -289,6 +289,10 @@ async fn a_folder_of_bundles_is_triaged_without_azure() {
     let several = json!([good, closed]);
     desk.scratch.write_json("incidents/a.json", &bad);
     desk.scratch.write_json("incidents/b.json", &several);
+    // What is half copied, or no file at all, hides nothing else.
+    desk.scratch.write("incidents/0.json", "{\"incident\": ");
+    let fifo = desk.scratch.command("mkfifo").arg(desk.scratch.join("incidents/1.json")).status();
+    assert!(fifo.unwrap().success());
     let offline = [
         ("source.kind", "folder"),
         ("source.folder.path", "incidents"),
@@ -297,6 +301,7 @@ async fn a_folder_of_bundles_is_triaged_without_azure() {
         ("publish.folder.path", "notebooks"),
     ];
     let report = desk.once_with(&offline).await;
+    assert_eq!(report.rejected, 1, "{}", desk.log());
     let mut endings: Vec<_> =
         report.ended.iter().map(|case| (case.facts.number, case.state.ending)).collect();
     endings.sort_by_key(|(number, _)| *number);

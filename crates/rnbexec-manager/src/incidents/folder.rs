@@ -50,9 +50,11 @@ impl FolderIncidents {
         Self::with(None, bundles, output.into())
     }
 
-    /// The incidents of the bundles that lie in a folder, also of those that come later. Blocks.
+    /// The incidents of the bundles that lie in a folder, also of those that come later. A file that is no bundle hides no other.
+    /// Blocks.
     pub fn at(input: &Path, output: impl Into<PathBuf>) -> Result<Self, Trouble> {
-        Ok(Self::with(Some(input.to_owned()), Self::read(input)?, output.into()))
+        let (bundles, _) = Self::read_each(input)?;
+        Ok(Self::with(Some(input.to_owned()), bundles, output.into()))
     }
 
     fn with(input: Option<PathBuf>, bundles: Vec<Bundle>, output: PathBuf) -> Self {
@@ -62,6 +64,12 @@ impl FolderIncidents {
 
     /// Reads all bundles of the `*.json` files in `folder`, in the order of their names; or of one file. Blocks.
     pub fn read(folder: &Path) -> Result<Vec<Bundle>, Trouble> {
+        let (bundles, troubles) = Self::read_each(folder)?;
+        troubles.into_iter().next().map_or(Ok(bundles), Err)
+    }
+
+    /// As [`read`](Self::read), with what is wrong with single files beside what the others hold.
+    fn read_each(folder: &Path) -> Result<(Vec<Bundle>, Vec<Trouble>), Trouble> {
         let reading = |path: &Path, class| {
             Trouble::new(class, format!("cannot read incidents from {}", path.display()))
         };
@@ -79,23 +87,36 @@ impl FolderIncidents {
             let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
             let entries = entries.map_err(|error| failed(folder, error))?;
             let paths = entries.into_iter().map(|entry| entry.path());
-            paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+            // Reading a named pipe would wait for its writer.
+            paths.filter(|path| path.extension().is_some_and(|end| end == "json") && path.is_file()).collect()
         };
         files.sort();
-        let mut bundles = Vec::new();
+        let (mut bundles, mut troubles) = (Vec::new(), Vec::new());
         for file in files {
-            let text = std::fs::read(&file).map_err(|error| failed(&file, error))?;
-            let parsed = Bundle::parse_all(&text);
-            bundles.extend(parsed.map_err(|error| reading(&file, Class::Refused).because(error))?);
+            let read = std::fs::read(&file).map_err(|error| failed(&file, error));
+            let parsed = read.and_then(|text| {
+                Bundle::parse_all(&text).map_err(|error| reading(&file, Class::Refused).because(error))
+            });
+            match parsed {
+                Ok(more) => bundles.extend(more),
+                Err(trouble) => troubles.push(trouble),
+            }
         }
-        Ok(bundles)
+        Ok((bundles, troubles))
     }
 
-    /// All incidents as they are now, with those that came into the folder.
-    pub async fn all(&self) -> Result<Vec<Incident>, Trouble> {
+    /// All incidents as they are now, with those that came into the folder; and what is wrong with the files of others.
+    pub async fn all(&self) -> Result<(Vec<Incident>, Vec<Trouble>), Trouble> {
         self.blocking(|folder| {
-            let there = folder.look_again()?;
-            there.bundles.iter().map(|bundle| Ok(folder.now(bundle)?.incident)).collect()
+            let (there, mut troubles) = folder.look_again()?;
+            let mut incidents = Vec::new();
+            for bundle in &there.bundles {
+                match folder.now(bundle) {
+                    Ok(written) => incidents.push(written.incident),
+                    Err(trouble) => troubles.push(trouble),
+                }
+            }
+            Ok((incidents, troubles))
         })
         .await
     }
@@ -149,13 +170,13 @@ impl Folder {
         Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The bundles there are now.
-    fn look_again(&self) -> Result<Arc<Shelf>, Trouble> {
-        if let Some(input) = &self.input {
-            let there = Arc::new(Shelf::new(FolderIncidents::read(input)?));
-            *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = there;
-        }
-        Ok(self.shelf())
+    /// The bundles there are now, and what is wrong with the others.
+    fn look_again(&self) -> Result<(Arc<Shelf>, Vec<Trouble>), Trouble> {
+        let Some(input) = &self.input else { return Ok((self.shelf(), Vec::new())) };
+        let (bundles, troubles) = FolderIncidents::read_each(input)?;
+        let there = Arc::new(Shelf::new(bundles));
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&there);
+        Ok((there, troubles))
     }
 
     fn find(&self, reference: &IncidentRef) -> Option<Arc<Bundle>> {

@@ -29,7 +29,9 @@ impl IncidentSource for FolderSource {
 
     async fn pending(&self, _ask: Ask<'_>) -> Result<Batch, Trouble> {
         let mut batch = Batch { exhausted: true, ..Batch::default() };
-        for incident in self.incidents.all().await? {
+        let (incidents, troubles) = self.incidents.all().await?;
+        batch.rejected.extend(troubles.iter().map(Rejected::unreadable));
+        for incident in incidents {
             if incident.is_closed() {
                 continue;
             }
