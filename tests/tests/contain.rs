@@ -349,7 +349,8 @@ fn the_number_of_processes_is_bounded() {
 fn the_notebook_says_what_was_active_and_an_open_run_says_nothing() {
     let scratch = Scratch::new();
     let limits =
-        ["--memory-limit", "1GiB", "--cpu-limit", "60", "--process-limit", "200", "--work-folder", "."];
+        ["--memory-limit", "1GiB", "--cpu-limit", "60", "--process-limit", "200", "--work-folder", "work"];
+    std::fs::create_dir(scratch.join("work")).expect("a folder can be made");
     printed(&scratch, &["print(1)"], &[&STRICT[..], &limits].concat());
     let said = isolation(&scratch);
     let parts: Vec<&String> = said.as_object().expect("an object").keys().collect();
@@ -361,7 +362,7 @@ fn the_notebook_says_what_was_active_and_an_open_run_says_nothing() {
     for part in ["files", "home", "processes"] {
         assert!(said[part]["by"].as_str().is_some_and(|by| by.starts_with("landlock (ABI ")), "{said:#}");
     }
-    assert_eq!(said["files"]["work_folders"], json!([scratch.path()]));
+    assert_eq!(said["files"]["work_folders"], json!([scratch.join("work")]));
     printed(&scratch, &["print(1)"], &[]);
     assert_eq!(isolation(&scratch), Value::Null);
 }
@@ -444,19 +445,22 @@ fn each_run_of_a_batch_is_contained_and_its_kernel_is_started_anew() {
 
 #[test]
 fn interrupts_timeouts_and_signals_work_when_contained() {
-    let book = three("print('so far', flush=True)\nopen('begun', 'w').close()\nimport time; time.sleep(600)");
-    let limits = ["--memory-limit", "1GiB", "--process-limit", "200", "--work-folder", "."];
+    let book =
+        three("print('so far', flush=True)\nopen('work/begun', 'w').close()\nimport time; time.sleep(600)");
+    let limits = ["--memory-limit", "1GiB", "--process-limit", "200", "--work-folder", "work"];
     let args = [&STRICT[..], &limits].concat();
     let scratch = Scratch::new();
+    std::fs::create_dir(scratch.join("work")).expect("a folder can be made");
     run_in(&scratch, &book, &[&args[..], &["--execution-timeout", "5"]].concat()).expect_code(1);
     let saved = Saved::of(&scratch);
     assert_eq!(saved.statuses(), ["completed", "failed", "pending"]);
     assert!(saved.cell(1)["outputs"].to_string().contains("KeyboardInterrupt"), "{:#}", saved.cell(1));
 
     let scratch = Scratch::new();
+    std::fs::create_dir(scratch.join("work")).expect("a folder can be made");
     scratch.write("in.ipynb", book.to_bytes());
     let running = Running::start(scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]).args(&args));
-    wait_for("the cell to begin", SOON, || scratch.join("begun").exists().then_some(()));
+    wait_for("the cell to begin", SOON, || scratch.join("work/begun").exists().then_some(()));
     running.signal("TERM");
     running.finish(SOON).expect_code(143);
     assert_eq!(Saved::of(&scratch).statuses(), ["completed", "failed", "pending"]);
@@ -466,14 +470,15 @@ fn interrupts_timeouts_and_signals_work_when_contained() {
 #[test]
 fn a_contained_kernel_dies_with_its_runner_and_the_next_run_removes_its_control_groups() {
     let scratch = Scratch::new();
-    let limits = ["--memory-limit", "1GiB", "--process-limit", "200", "--work-folder", "."];
+    let limits = ["--memory-limit", "1GiB", "--process-limit", "200", "--work-folder", "work"];
     let args = [&STRICT[..], &limits].concat();
+    std::fs::create_dir(scratch.join("work")).expect("a folder can be made");
     scratch.write(
         "in.ipynb",
-        Book::new().code("open('begun', 'w').close()\nimport time; time.sleep(600)").to_bytes(),
+        Book::new().code("open('work/begun', 'w').close()\nimport time; time.sleep(600)").to_bytes(),
     );
     let running = Running::start(scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]).args(&args));
-    wait_for("the cell to begin", SOON, || scratch.join("begun").exists().then_some(()));
+    wait_for("the cell to begin", SOON, || scratch.join("work/begun").exists().then_some(()));
     let killed = running.id();
     assert!(!control_groups(killed).is_empty(), "this machine has control groups that can be written");
     running.signal("KILL");
@@ -481,6 +486,111 @@ fn a_contained_kernel_dies_with_its_runner_and_the_next_run_removes_its_control_
     wait_for("the kernel to be gone", SOON, || scratch.alive().is_empty().then_some(()));
     run_in(&scratch, &Book::new().code("1"), &args).expect_code(0);
     assert_eq!(control_groups(killed), Vec::<PathBuf>::new());
+}
+
+/// Contained code would otherwise put a link there, through which the runner, which is not contained, writes.
+#[test]
+fn nothing_is_written_into_a_work_folder_from_outside() {
+    let scratch = Scratch::new();
+    scratch.write("in.ipynb", Book::new().code("open('begun', 'w').close()").to_bytes());
+    scratch.write("rows.csv", "x\n1\n");
+    std::fs::create_dir(scratch.join("work")).expect("a folder can be made");
+    std::os::unix::fs::symlink(scratch.home(), scratch.join("work/planted")).expect("a link can be made");
+    let closed = ["--isolate", "files", "--work-folder", "work"];
+    let run = ["run", "in.ipynb"];
+    for others in
+        [&["work/out.ipynb"][..], &["work/planted/out.ipynb"], &["out.ipynb", "--stdout-file", "work/stdout"]]
+    {
+        finish(scratch.rnbexec(run).args(others).args(closed))
+            .expect_code(1)
+            .expect_stderr("lies in the work folder");
+    }
+    let batch = ["batch", "in.ipynb", "--each", "rows.csv", "-o"];
+    for others in [&["work/{x}.ipynb"][..], &["out/{x}.ipynb", "--summary", "work/summary"]] {
+        finish(scratch.rnbexec(batch).args(others).args(closed))
+            .expect_code(1)
+            .expect_stderr("lies in the work folder");
+    }
+    assert!(!scratch.join("begun").exists() && std::fs::read_dir(scratch.join("work")).unwrap().count() == 1);
+    scratch.expect_nothing_left();
+}
+
+/// Installing runs what packages bring, with all that the runner may do.
+#[test]
+fn the_dependencies_that_a_contained_notebook_names_are_not_installed_for_it() {
+    let scratch = Scratch::new();
+    let package = scratch.join("package");
+    std::fs::create_dir(&package).expect("a folder can be made");
+    std::fs::write(package.join("setup.py"), format!("open({:?}, 'w')", scratch.join("begun")))
+        .expect("it can be written");
+    let block = format!("# /// script\n# dependencies = [\"evil @ file://{}\"]\n# ///", package.display());
+    scratch.write("in.ipynb", Book::new().code(&block).to_bytes());
+    for closed in [&["--isolate", "strict"][..], &["--no-network"], &["--read-only", "--env", "auto"]] {
+        finish(scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]).args(closed))
+            .expect_code(1)
+            .expect_stderr("would run code that is not contained")
+            .expect_stderr("help: look at the dependencies");
+    }
+    assert!(!scratch.join("begun").exists() && !scratch.join("out.ipynb").exists());
+}
+
+/// Whoever can read another kernel's connection file can have it run code, and that kernel may not be contained.
+#[test]
+fn the_folders_of_other_kernels_are_closed() {
+    let scratch = Scratch::new();
+    let other = Running::start(&mut {
+        scratch.write(
+            "other.ipynb",
+            Book::new().code("open('begun', 'w').close()\nimport time; time.sleep(600)").to_bytes(),
+        );
+        scratch.rnbexec(["run", "other.ipynb", "other-out.ipynb"])
+    });
+    wait_for("the other kernel", SOON, || scratch.join("begun").exists().then_some(()));
+    let files = connection_files(&scratch);
+    assert!(!files.is_empty(), "the other has one");
+    let read: Vec<String> =
+        files.iter().map(|file| attempt(&format!("open({:?}).read()", file.display()))).collect();
+    let book = read.iter().fold(Book::new(), |book, cell| book.code(cell));
+    scratch.write("in.ipynb", book.to_bytes());
+    for level in ["files", "strict"] {
+        let closed = [&STRICT[2..], &["--isolate", level]].concat();
+        finish(scratch.rnbexec(["run", "in.ipynb", "out.ipynb"]).args(closed)).expect_code(0);
+        let saved = Saved::of(&scratch);
+        assert!((0..read.len()).all(|cell| saved.printed(cell) == "PermissionError\n"), "{:#}", saved.0);
+    }
+    other.signal("INT");
+    other.finish(SOON).expect_code(130);
+}
+
+/// The connection files of the kernels that run in this world.
+fn connection_files(scratch: &Scratch) -> Vec<PathBuf> {
+    let bases = [scratch.root().join("run"), scratch.tmp()];
+    let folders = bases.iter().filter_map(|base| std::fs::read_dir(base).ok()).flatten().flatten();
+    let mark = "rnbexec-kernel-";
+    let ours = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(mark));
+    ours.map(|entry| entry.path().join("connection.json")).filter(|file| file.exists()).collect()
+}
+
+/// Also not what the caller of the program had open: a lock, a secret, a folder.
+#[test]
+fn descriptors_of_whoever_started_the_program_are_closed() {
+    let scratch = Scratch::new();
+    scratch.write("secret", "s3cret");
+    scratch.write(
+        "in.ipynb",
+        Book::new().code("import os\nprint(sorted(os.listdir('/proc/self/fd')).count('77'))").to_bytes(),
+    );
+    let run = ["-c", "exec 77<secret; exec \"$@\"", "bash"];
+    for (closed, seen) in [(&["--isolate", "network"][..], "0\n"), (&["--isolate", "strict"], "0\n")] {
+        let mut command = scratch.command("bash");
+        command
+            .args(run)
+            .arg(rnbexec_tests::rnbexec_path())
+            .args(["run", "in.ipynb", "out.ipynb"])
+            .args(closed);
+        finish(&mut command).expect_code(0);
+        assert_eq!(Saved::of(&scratch).printed(0), seen);
+    }
 }
 
 /// Nothing ran: the earlier notebook at the output stands, and the kernel's process was never there.

@@ -163,6 +163,7 @@ async fn attempt(
         let rows = runs.each.as_deref().map(|rows| ("the rows", rows));
         let others = [("the notebook", input.as_str())].into_iter().chain(rows).collect::<Vec<_>>();
         clash::refuse("--summary", summary, &others)?;
+        clash::refuse_work_folders("--summary", summary, &batch.request.kernel.containment)?;
     }
     let record = runs.summary.as_deref().filter(|summary| !runs.dry_run || *summary == Path::new("-"));
     let record = record.map(|path| Record::open(path, runs.resume)).transpose()?;

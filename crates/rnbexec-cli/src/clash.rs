@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rnbexec::contain::{Containment, Files};
 use rnbexec::store::Location;
 
 use crate::failure::Failure;
@@ -14,6 +15,21 @@ pub(crate) fn refuse(flag: &str, file: &Path, others: &[(&str, &str)]) -> Result
     match others.iter().find(|(_, other)| is_this(other)) {
         Some((what, _)) => Err(Failure::new(format!("{flag} {} would overwrite {what}", file.display()))
             .help("name another file")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a file in a folder that contained code can write to: it could put a link there.
+pub(crate) fn refuse_work_folders(flag: &str, file: &Path, containment: &Containment) -> Result<(), Failure> {
+    let place = Location::Local(file.to_owned());
+    let closed = containment.files != Files::Open && file != Path::new("-");
+    match containment.work_folders.iter().find(|folder| closed && place.lies_in(folder)) {
+        Some(folder) => Err(Failure::new(format!(
+            "{flag} {} lies in the work folder {}, where the notebook itself can write",
+            file.display(),
+            folder.display()
+        ))
+        .help("name another file, or give the notebook a work folder of its own")),
         None => Ok(()),
     }
 }

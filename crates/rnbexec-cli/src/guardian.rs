@@ -19,7 +19,7 @@ pub(crate) fn guarded(services: Services) -> Services {
 }
 
 /// On Linux the program that runs, also when another one has been put in its place meanwhile.
-fn this_program() -> PathBuf {
+pub(crate) fn this_program() -> PathBuf {
     if cfg!(target_os = "linux") {
         return PathBuf::from("/proc/self/exe");
     }

@@ -52,11 +52,7 @@ pub(crate) fn containment(args: IsolationArgs, executes: bool) -> Result<Contain
 
 /// This very program contains kernels.
 pub(crate) fn able_to_contain(mut services: Services) -> Services {
-    match std::env::current_exe() {
-        Ok(program) => services.contain_command = vec![program.into(), CONTAIN.into()],
-        // A run that asks for it says so.
-        Err(error) => tracing::debug!(%error, "cannot find this program itself"),
-    }
+    services.contain_command = vec![crate::guardian::this_program().into(), CONTAIN.into()];
     services
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn secrets(
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| form().code(exit::USAGE))?;
         let value = match source.split_once(':') {
-            Some(("env", var)) => {
+            Some(("env", var)) if !var.is_empty() => {
                 let value = variable(var).ok_or_else(|| {
                     Failure::new(format!("the secret '{name}' has no value"))
                         .cause(format!("the environment variable {var} is not set"))
@@ -112,10 +112,10 @@ pub(crate) fn secrets(
                         .cause(format!("the environment variable {var} is not UTF-8"))
                 })?
             }
-            Some(("file", path)) => secret_file(name, Path::new(path))?,
+            Some(("file", path)) if !path.is_empty() => secret_file(name, Path::new(path))?,
             _ => {
                 return Err(form()
-                    .cause(format!("'{name}' names no source env: or file:"))
+                    .cause(format!("'{name}' names no source, as env:VARIABLE or file:PATH"))
                     .code(exit::USAGE));
             }
         };

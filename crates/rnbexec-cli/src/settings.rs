@@ -164,6 +164,7 @@ impl Settings {
                 .help("--cwd names the folder that the kernel works in")
                 .into());
         }
+        let containment = isolation::containment(more.isolation, executes)?;
         let sinks = [("--stdout-file", &to.stdout_file), ("--stderr-file", &to.stderr_file)];
         for (flag, file) in sinks.into_iter().filter_map(|(flag, file)| Some((flag, file.as_deref()?))) {
             clash::refuse(
@@ -171,6 +172,7 @@ impl Settings {
                 file,
                 &[("the notebook", &places.input), ("the executed notebook", &places.output)],
             )?;
+            clash::refuse_work_folders(flag, file, &containment)?;
             if executes {
                 sinks::check(file)?;
             }
@@ -197,7 +199,7 @@ impl Settings {
                 cwd: kernel.cwd,
                 variables,
                 imports: None,
-                containment: isolation::containment(more.isolation, executes)?,
+                containment,
             },
             mode: if executes { Mode::Execute } else { Mode::PrepareOnly },
             hide_source: out.report_mode(),

@@ -141,6 +141,13 @@ pub(crate) fn of_error(error: &RunError, kernels: impl FnOnce() -> Vec<Kernelspe
             failure.help("it defines none; without --strict-parameters they are injected all the same")
         }
         RunError::UnknownParameters { known, .. } => failure.help(format!("it defines {}", known.join(", "))),
+        RunError::EnvironmentNotMade => failure.help(
+            "look at the dependencies that its `# /// script` cell names; if you trust them, make an environment of them with \
+             `rnbexec kernel install NAME --notebook NOTEBOOK` and run it with --env NAME",
+        ),
+        RunError::OutputInWorkFolder { .. } => failure.help(
+            "write it elsewhere, or give the notebook a work folder of its own: --work-folder results",
+        ),
         RunError::NoKernelName => failure.help(format!("name one with -k\n{}", listing(&kernels()))),
         RunError::NoLanguage => failure.help("name it with -l, such as -l python"),
         RunError::NoTranslator { .. } => failure.help(

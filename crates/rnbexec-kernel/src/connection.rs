@@ -76,7 +76,8 @@ impl PrivateDir {
     }
 }
 
-fn bases(chosen: Option<&Path>, vars: &HashMap<OsString, OsString>) -> Vec<PathBuf> {
+/// Where private directories are made, the first usable of these.
+pub(crate) fn bases(chosen: Option<&Path>, vars: &HashMap<OsString, OsString>) -> Vec<PathBuf> {
     if let Some(chosen) = chosen {
         return vec![chosen.to_path_buf()];
     }
@@ -90,6 +91,12 @@ fn bases(chosen: Option<&Path>, vars: &HashMap<OsString, OsString>) -> Vec<PathB
         bases.push(PathBuf::from("/tmp"));
     }
     bases
+}
+
+/// Whether it is called as private directories are.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_private(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
 }
 
 /// Removes what owners who were killed left behind. Nothing here may fail a launch.

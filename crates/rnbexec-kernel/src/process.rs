@@ -35,6 +35,8 @@ mod group;
 
 #[cfg(target_os = "linux")]
 pub(crate) use group::isolate;
+#[cfg(target_os = "linux")]
+pub(crate) use group::keep_descriptors;
 pub(crate) use system::{DirectoryWatch, reap};
 
 /// How much of the end of stderr is kept to explain a death.

@@ -197,6 +197,11 @@ pub async fn resolve_default(
     }
 }
 
+/// Whether the environment of a notebook's own dependencies is there already, so that nothing has to be installed for it.
+pub async fn has_script_environment(context: &ProvisionContext, script: &ScriptMetadata) -> bool {
+    environment::is_made(context, "script", &Requirements::from_script(script)).await
+}
+
 /// What to do for a notebook.
 #[derive(Debug, Clone, PartialEq)]
 enum Plan {

@@ -36,6 +36,19 @@ pub enum RunError {
         /// The names the notebook defines.
         known: Vec<String>,
     },
+    /// To install what the notebook asks for is to run code of strangers, and that would not be contained.
+    #[error(
+        "the environment of the notebook's own dependencies is not made yet, and making it would run code that is not contained"
+    )]
+    EnvironmentNotMade,
+    /// Contained code could put something else where its notebook is written, which is done from outside of its containment.
+    #[error("the output {output} lies in the work folder {}, where the notebook itself can write", .folder.display())]
+    OutputInWorkFolder {
+        /// Where the notebook was to be written, without secrets.
+        output: String,
+        /// The folder that is open to its code.
+        folder: std::path::PathBuf,
+    },
     /// Neither the notebook nor the caller names a kernel.
     #[error("the notebook names no kernel and none was given")]
     NoKernelName,

@@ -77,7 +77,7 @@ fn secrets_come_from_variables_and_files() {
 
 #[test]
 fn a_secret_without_a_source_is_a_usage_error_that_does_not_repeat_it() {
-    for text in ["hunter22", "name=hunter22", "=env:X", "name=http:hunter22"] {
+    for text in ["hunter22", "name=hunter22", "=env:X", "name=http:hunter22", "name=env:", "name=file:"] {
         let failure = secrets(&texts(&[text]), |_| None).unwrap_err();
         assert_eq!(failure.code, exit::USAGE, "{text}");
         assert!(!format!("{failure:?}").contains("hunter22"), "{failure:?}");

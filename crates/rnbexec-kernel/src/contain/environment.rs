@@ -98,11 +98,18 @@ pub(super) fn read_by_kernel(env: &Environment, program: Option<&OsStr>) -> Vec<
             .flat_map(std::env::split_paths),
     );
     paths.extend(var("PYTHONUSERBASE").map(|base| Path::new(base).join("lib")));
-    // The prefix of an environment, and that of the Python which it is made of.
+    // An environment, and what belongs to programs in the prefix of the Python which it is made of.
     if let Some(program) = program.map(Path::new) {
         let real = program.canonicalize().ok();
-        let folders = [Some(program), real.as_deref()].into_iter().flatten();
-        paths.extend(folders.filter_map(|program| Some(program.parent()?.parent()?.to_path_buf())));
+        for folder in [Some(program), real.as_deref()].into_iter().flatten().filter_map(Path::parent) {
+            let Some(prefix) = folder.parent() else { continue };
+            if ["pyvenv.cfg", "conda-meta"].iter().any(|mark| prefix.join(mark).exists()) {
+                paths.push(prefix.to_path_buf());
+            } else {
+                paths.extend([folder.to_path_buf()]);
+                paths.extend(["lib", "lib64", "include"].map(|name| prefix.join(name)));
+            }
+        }
     }
     paths.retain(|path| path.is_absolute());
     paths

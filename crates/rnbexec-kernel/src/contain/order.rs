@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything the program needs to know to contain itself. It holds no secret: variables come as variables.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     /// The kernel's command.
     pub(crate) command: Vec<OsString>,
@@ -27,6 +28,7 @@ pub(crate) struct Order {
 
 /// Which paths can be used where files are closed.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct FileRules {
     /// Can be written, with all that is in them.
     pub(crate) writable: Vec<OsString>,
@@ -34,6 +36,8 @@ pub(crate) struct FileRules {
     pub(crate) hidden: Option<OsString>,
     /// What can be read in it all the same.
     pub(crate) readable: Vec<OsString>,
+    /// Where kernels have their private folders, of which only this kernel's own are open.
+    pub(crate) private: Vec<OsString>,
 }
 
 impl Order {
@@ -102,7 +106,7 @@ impl Restriction {
             }
             Self::Files => {
                 "read-only files need landlock (Linux 6.2 or newer, started with landlock among lsm=), a hidden home \
-                 folder needs user namespaces besides, and work folders that exist"
+                 folder needs user namespaces and HOME besides, and work folders that exist"
             }
             Self::Processes => "closing off other processes needs landlock of Linux 6.12 or newer",
             Self::MemoryLimit => "a memory limit needs /proc or a control group that can be written",

@@ -14,7 +14,7 @@ use super::environment::{SCRATCH_FOLDERS, read_by_kernel};
 use super::order::{Answer, FileRules, Order, Refusal, Restriction};
 use super::watch::Watch;
 use super::{Containment, Files, Isolation, Mechanism, Part, Variables};
-use crate::connection::PrivateDir;
+use crate::connection::{PrivateDir, bases};
 use crate::death::KernelDeath;
 use crate::kernel::LaunchOptions;
 use crate::process::{Process, ProcessSpec};
@@ -31,6 +31,8 @@ pub(crate) struct Contained {
     /// Whether processes are counted by the user namespace.
     counts_by_namespace: bool,
     home: Option<OsString>,
+    /// Where kernels have their private folders.
+    private: Vec<OsString>,
     isolation: Isolation,
 }
 
@@ -110,7 +112,22 @@ pub(crate) fn prepare(options: &LaunchOptions) -> Result<Option<Contained>, Refu
         if policy.files == Files::Open { Vec::new() } else { policy.work_folders.clone() };
     let watch = Watch::new(policy.limits);
     let command = options.contain_command.clone();
-    Ok(Some(Contained { groups, scratch, watch, policy, command, counts_by_namespace, home, isolation }))
+    let private = bases(options.runtime_dir.as_deref(), &options.base_env)
+        .into_iter()
+        .chain(scratch.iter().filter_map(|scratch| Some(scratch.path().parent()?.to_path_buf())))
+        .map(OsString::from)
+        .collect();
+    Ok(Some(Contained {
+        groups,
+        scratch,
+        watch,
+        policy,
+        command,
+        counts_by_namespace,
+        home,
+        private,
+        isolation,
+    }))
 }
 
 /// Control groups for the limits; without them memory is watched instead, and processes are counted otherwise if they
@@ -264,7 +281,7 @@ impl Contained {
         readable.extend(self.policy.readable.iter().map(OsString::from));
         let program = request.command.first().map(OsString::as_os_str);
         readable.extend(read_by_kernel(request.env, program).into_iter().map(OsString::from));
-        FileRules { writable, hidden, readable }
+        FileRules { writable, hidden, readable, private: self.private.clone() }
     }
 
     /// Gives the order and hears what comes of it, until the socket closes. `Ok(false)` if nothing was said: the program

@@ -19,6 +19,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
 use super::namespace;
 use super::order::{Answer, FileRules, Order, Refusal, Restriction};
+use crate::connection::is_private;
+use crate::process::keep_descriptors;
 
 /// Devices that programs write to and that keep nothing.
 const DEVICES: [&str; 8] = [
@@ -45,9 +47,10 @@ pub fn enter() -> ExitCode {
         .read_to_end(&mut text)
         .map_err(io::Error::other)
         .and_then(|_| Ok(serde_json::from_slice(&text)?));
-    let refusal = match order {
-        Ok(order) => become_kernel(&order, &mut runner),
-        Err(error) => refuse(Restriction::Everything, "reading the order", error),
+    let refusal = match (order, keep_descriptors()) {
+        (Ok(order), Ok(())) => become_kernel(&order, &mut runner),
+        (Err(error), _) => refuse(Restriction::Everything, "reading the order", error),
+        (_, Err(error)) => refuse(Restriction::Everything, "closing what was inherited", error),
     };
     tell(&mut runner, &Answer::Refused(refusal));
     ExitCode::FAILURE
@@ -162,7 +165,8 @@ fn enter_namespaces(order: &Order) -> Result<(), Refusal> {
         more |= UnshareFlags::NEWNET;
     }
     if order.files.is_some() {
-        more |= UnshareFlags::NEWNS;
+        // The shared memory and message queues of System V have no names in the file system.
+        more |= UnshareFlags::NEWNS | UnshareFlags::NEWIPC;
     }
     namespace::unshare(more).map_err(|error| refuse(restriction, "making namespaces", error))?;
     if order.close_network {
@@ -203,7 +207,12 @@ fn restrict_by_landlock(order: &Order) -> Result<Option<u32>, Refusal> {
         for (path, access) in file_rules(rules)? {
             let add = failed(Restriction::Files, "opening a path to landlock");
             let named = |error: &dyn fmt::Display| add(format!("{}: {error}", path.display()));
-            let fd = PathFd::new(&path).map_err(|error| named(&error))?;
+            let fd = match PathFd::new(&path) {
+                Ok(fd) => fd,
+                // Others come and go beside us, and what is not there needs no opening.
+                Err(_) if !fs::exists(&path).unwrap_or(true) => continue,
+                Err(error) => return Err(named(&error)),
+            };
             ruleset = ruleset.add_rule(PathBeneath::new(fd, access)).map_err(|error| named(&error))?;
         }
     }
@@ -233,9 +242,12 @@ fn file_rules(rules: &FileRules) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, R
         Some(home) if home.parent().is_none() => {
             return Err(refuse(Restriction::Files, "hiding the home folder", "it is the root of all files"));
         }
-        Some(home) => opened.extend(all_but(home).into_iter().map(|path| (path, read))),
-        None => opened.push((PathBuf::from("/"), read)),
+        _ => {}
     }
+    let bases: Vec<PathBuf> =
+        rules.private.iter().filter_map(|path| Path::new(path).canonicalize().ok()).collect();
+    let closed = Closed { home: hidden.as_deref(), bases: &bases };
+    opened.extend(closed.beside(Path::new("/")).into_iter().map(|path| (path, read)));
     let holds_home = |path: &Path| hidden.as_ref().is_some_and(|home| home.starts_with(path));
     for path in &rules.readable {
         // What is not there is not missed, and what would bring the whole home back stays closed.
@@ -261,18 +273,43 @@ fn file_rules(rules: &FileRules) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, R
     Ok(opened.into_iter().map(for_kind).collect())
 }
 
-/// Everything that lies beside the way to `hidden`. Links are left out: what they lead to has its own place here.
-fn all_but(hidden: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for (step, folder) in hidden.ancestors().zip(hidden.ancestors().skip(1)) {
+/// What can not even be read.
+struct Closed<'a> {
+    home: Option<&'a Path>,
+    /// Where kernels have their private folders: another kernel's holds the key to it.
+    bases: &'a [PathBuf],
+}
+
+impl Closed<'_> {
+    fn is_closed(&self, path: &Path) -> bool {
+        self.home == Some(path)
+            || is_private(path)
+                && path.parent().is_some_and(|parent| self.bases.iter().any(|base| base == parent))
+    }
+
+    /// Whether something closed lies in it, or may in the future.
+    fn leads_there(&self, path: &Path) -> bool {
+        self.home.is_some_and(|home| home.starts_with(path))
+            || self.bases.iter().any(|base| base.starts_with(path))
+    }
+
+    /// Everything in the folder that lies beside the ways to what is closed. Links are left out: what they lead to has its own
+    /// place here.
+    fn beside(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path != step && entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            if self.is_closed(&path) || entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                continue;
+            }
+            if self.leads_there(&path) {
+                found.extend(self.beside(&path));
+            } else {
                 found.push(path);
             }
         }
+        found
     }
-    found
 }
 
 #[cfg(test)]
@@ -280,14 +317,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beside_the_hidden_folder_everything_is_open_but_links_and_the_way_to_it() {
+    fn everything_is_open_but_links_and_the_ways_to_the_hidden_folder_and_to_the_folders_of_kernels() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for name in ["a/home/in", "a/b", "c"] {
+        for name in ["a/home/in", "a/b", "c", "tmp/rnbexec-kernel-other/in", "tmp/of-others"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         std::os::unix::fs::symlink(root.join("a/home"), root.join("link")).unwrap();
-        let found = all_but(&root.join("a/home"));
+        let bases = [root.join("tmp")];
+        let found = Closed { home: Some(&root.join("a/home")), bases: &bases }.beside(&root);
+        assert!(found.contains(&root.join("tmp/of-others")), "{found:?}");
+        assert!(!found.iter().any(|path| path.starts_with(&bases[0]) && is_private(path)), "{found:?}");
         assert!(found.contains(&root.join("a/b")) && found.contains(&root.join("c")), "{found:?}");
         let hidden = root.join("a/home");
         assert!(

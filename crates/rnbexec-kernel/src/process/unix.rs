@@ -24,6 +24,26 @@ pub(crate) fn isolate(command: &mut Command) {
     }
 }
 
+/// Has every descriptor but the standard streams close at exec: what this process was given by whoever started it is not for
+/// the program that it becomes.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "descriptors of others are known by their numbers only")]
+pub(crate) fn keep_descriptors() -> std::io::Result<()> {
+    let numbers = std::fs::read_dir("/proc/self/fd")?
+        .map(|entry| Ok(entry?.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(0)))
+        .collect::<std::io::Result<Vec<i32>>>()?;
+    for number in numbers.into_iter().filter(|&number| number > 2) {
+        // SAFETY: it is borrowed for this one call, which closes nothing; a number that is no descriptor any more is an error.
+        let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+        match rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC) {
+            // It was the one that listed them.
+            Ok(()) | Err(rustix::io::Errno::BADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Signals the group led by `pid`. That it is gone already is no error.
 pub(super) fn signal(pid: u32, signal: Signal) {
     let signal = match signal {

@@ -88,6 +88,11 @@ pub(super) async fn load(dir: &Path) -> Option<Ready> {
     whole.then(|| Ready { dir: dir.to_owned(), record, created: false, modules: None })
 }
 
+/// Whether the environment for these requirements is whole.
+pub(super) async fn is_made(context: &ProvisionContext, name: &str, requirements: &Requirements) -> bool {
+    load(&dir_of(context, name, requirements)).await.is_some()
+}
+
 /// The environment for these requirements, with the kernel's own modules: reused if it is whole, else made.
 pub(super) async fn provide(
     context: &ProvisionContext,

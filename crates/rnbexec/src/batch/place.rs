@@ -57,7 +57,9 @@ impl OutputTemplate {
         }
         path.check_climb()?;
         match Location::parse(&path.text).map_err(PlaceError::Location)? {
-            Location::Local(local) => Ok(Location::Local(local)),
+            Location::Local(local) if path.names_store() || !path.text.contains("://") => {
+                Ok(Location::Local(local))
+            }
             Location::Stdio if path.values.is_empty() => Err(PlaceError::Stream),
             location if path.values.is_empty() || path.names_store() => Ok(location),
             _ => Err(path.values[0].refused("choose another store")),
@@ -217,6 +219,9 @@ mod tests {
     fn no_value_chooses_the_store_the_host_or_the_query() {
         refused("{x}", "s3://other/a.ipynb");
         refused("{x}", "https://host/a.ipynb");
+        refused("{x}", "file:///etc/a.ipynb");
+        refused("{x}", "FILE:///etc/a.ipynb");
+        refused("file:{x}", "///etc/a.ipynb");
         refused("{x}", "-");
         refused("s3:{x}", "//other/a");
         refused("{x}://other/a", "s3");

@@ -368,8 +368,10 @@ fn is_error(output: &Json) -> bool {
 /// content is not shown to others.
 async fn rescue(services: &Services, parts: &[Bytes]) -> Option<std::path::PathBuf> {
     let path = services.rescue_dir.join(format!("rnbexec-rescued-{}.ipynb", uuid::Uuid::new_v4()));
-    let location = crate::store::Location::Local(path.clone());
-    match services.stores.write(&location, parts, crate::store::Durability::Durable).await {
+    let (place, parts) = (path.clone(), parts.to_vec());
+    let written =
+        tokio::task::spawn_blocking(move || crate::store::local::keep_from_others(&place, &parts)).await;
+    match written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
         Ok(()) => Some(path),
         Err(error) => {
             tracing::warn!(%error, "cannot rescue the notebook either");

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rnbexec_kernel::Kernelspec;
+use rnbexec_kernel::contain::{Containment, Files, Part};
 use rnbexec_kernel::provision::{self, EnvRequest, NotebookFacts, Progress, ProvisionError, ScriptMetadata};
 use rnbexec_notebook::inject::{INJECTED_TAG, PARAMETERS_TAG, Placement, inject};
 use rnbexec_notebook::parameters::{INPUT_PATH, OUTPUT_PATH};
@@ -47,6 +48,7 @@ pub(super) fn plan(
     bytes: &[u8],
     warnings: &mut Warnings<'_, '_>,
 ) -> Result<Plan, RunError> {
+    refuse_forgeable_output(request)?;
     let input_path = match &request.input {
         Input::At(location) => Some(location.metadata_text()),
         Input::Bytes { path, .. } => path.clone(),
@@ -106,6 +108,25 @@ pub(super) fn plan(
     note::forget(&mut notebook);
     warn_of_vain_requests(request, &notebook, warnings);
     Ok(Plan { notebook, secrets, kernel, language })
+}
+
+/// Whether the notebook's code is kept from something, and not only limited.
+fn closes_something(containment: &Containment) -> bool {
+    containment.files != Files::Open || [containment.network, containment.processes].contains(&Part::Closed)
+}
+
+/// Code that is contained must not be able to put a link, or another notebook, where the output is written from outside.
+fn refuse_forgeable_output(request: &RunRequest) -> Result<(), RunError> {
+    let containment = &request.kernel.containment;
+    let Some(output) = request.output.as_ref().filter(|_| containment.files != Files::Open) else {
+        return Ok(());
+    };
+    match containment.work_folders.iter().find(|folder| output.lies_in(folder)) {
+        Some(folder) => {
+            Err(RunError::OutputInWorkFolder { output: output.to_string(), folder: folder.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// A tag that no cell has chooses nothing, and a time limit that is no number limits nothing: better said than found out.
@@ -205,6 +226,13 @@ pub(super) async fn kernelspec(
         kernelspec: found.as_ref().and_then(|found| found.as_ref().ok()).cloned(),
         script: ScriptMetadata::find(code_cells.iter().map(AsRef::as_ref)).map_err(ProvisionError::from)?,
     };
+    if let Some(script) = &facts.script
+        && closes_something(&request.kernel.containment)
+        && matches!(request.kernel.environment, EnvironmentRequest::AsFound | EnvironmentRequest::Auto)
+        && !provision::has_script_environment(&services.environments, script).await
+    {
+        return Err(RunError::EnvironmentNotMade);
+    }
     let mut progress = |progress: Progress| on_event(RunEvent::Environment(&in_words(&progress)));
     let asked = match &request.kernel.environment {
         EnvironmentRequest::AsFound => {

@@ -208,6 +208,16 @@ fn replace<P: AsRef<[u8]>>(
     Ok(())
 }
 
+/// Writes a new file that only its owner may read, durably.
+pub(crate) fn keep_from_others<P: AsRef<[u8]>>(path: &Path, parts: &[P]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut temporary = staging(folder, Readers::Owner)?;
+    write_parts(temporary.as_file_mut(), parts)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {

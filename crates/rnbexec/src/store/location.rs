@@ -185,6 +185,15 @@ impl Location {
         }
     }
 
+    /// Whether it lies in this folder of the machine, by its name or by what its name leads to.
+    #[must_use]
+    pub fn lies_in(&self, folder: &Path) -> bool {
+        let Self::Local(path) = self else { return false };
+        let named = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        named(path).starts_with(named(folder))
+            || super::local::real(path).starts_with(super::local::real(folder))
+    }
+
     /// Reads a location from what a user wrote. No file is looked at.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         if text.is_empty() {
