@@ -223,7 +223,7 @@ def serve(left_out):
 
     tell(ready=True, left_out=left_out)
     while True:
-        poll.poll()
+        events = dict(poll.poll())
         try:
             os.read(woken, 4096)
         except BlockingIOError:
@@ -234,10 +234,10 @@ def serve(left_out):
                 ended.add(pid)
                 exited = end.si_code == os.CLD_EXITED
                 tell(pid=pid, status=end.si_status << 8 if exited else end.si_status)
-        try:
-            message, descriptors, _, _ = socket.recv_fds(runner, 1 << 20, 2, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        if runner.fileno() not in events:
             continue
+        # It would block if there were none, whatever flags it is given: Python drops them.
+        message, descriptors, _, _ = socket.recv_fds(runner, 1 << 20, 2)
         if not message:
             os._exit(0)
         request = json.loads(message)

@@ -127,13 +127,17 @@ impl Leader {
     }
 }
 
+/// How a process ended; `None` if that could not be learned.
+type End = Option<ExitStatus>;
+
 /// A running (or ended) kernel process.
 pub(crate) struct Process {
     leader: Leader,
     pid: u32,
     /// What the variable [`MARK`] says in this process and in all it starts.
     mark: String,
-    status: Option<ExitStatus>,
+    /// Once it has ended.
+    end: Option<End>,
     /// Whether a SIGKILL of ours may be what ended it.
     killed_by_us: bool,
     oom: system::OomWatch,
@@ -198,7 +202,7 @@ impl Process {
         if let Some(stderr) = stderr {
             output.spawn(reader.read(OutputStream::Stderr, stderr));
         }
-        Self { leader, pid, mark, status: None, killed_by_us: false, oom, output, tail, progress }
+        Self { leader, pid, mark, end: None, killed_by_us: false, oom, output, tail, progress }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -212,25 +216,23 @@ impl Process {
 
     /// Waits for the end of the process; then whatever it left in its group is killed, and on Linux also what went into
     /// a session of its own. Cancel-safe.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        if let Some(status) = self.status {
-            return status;
+    pub(crate) async fn ended(&mut self) {
+        if self.end.is_some() {
+            return;
         }
-        let status = self.leader.wait().await.unwrap_or_else(|error| {
-            // Only if someone else reaps our children; the process is gone all the same.
+        // An error only if someone else reaps our children, or a fork server hangs; the process is gone all the same.
+        let end = self.leader.wait().await.inspect_err(|error| {
             tracing::warn!(pid = self.pid, %error, "cannot learn how the kernel ended");
-            ExitStatus::default()
         });
-        self.status = Some(status);
+        self.end = Some(end.ok());
         // Reaped this instant, or not yet if it was forked: the id of the group cannot have been given to another one.
         group::signal(self.pid, Signal::Kill);
         kill_marked(&self.mark);
-        status
     }
 
     /// Sends a signal to the process and all that share its group, unless it has ended.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        if self.status.is_none() {
+        if self.end.is_none() {
             self.killed_by_us |= signal == Signal::Kill;
             group::signal(self.pid, signal);
             if signal == Signal::Kill
@@ -251,7 +253,7 @@ impl Process {
     /// any comes.
     pub(crate) async fn death(&mut self) -> KernelDeath {
         self.drain_output().await;
-        let cause = self.status.map_or(DeathCause::Unknown, |status| {
+        let cause = self.end.flatten().map_or(DeathCause::Unknown, |status| {
             let cause = group::cause(status);
             let by_others = cause == DeathCause::KILLED && !self.killed_by_us;
             by_others

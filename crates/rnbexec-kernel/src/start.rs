@@ -174,7 +174,7 @@ async fn attempt(
     let connected = Cell::new(false);
     let outcome = tokio::select! {
         ready = converse(&connection, watch, &session, &received, &mut received_rx, &connected) => ready.map_err(Some),
-        _ = process.ended() => Err(None),
+        () = process.ended() => Err(None),
         () = exceeded(contained.as_mut()) => {
             process.destroy().await;
             Err(None)

@@ -56,7 +56,7 @@ async fn supervise(plan: Plan, commands: &mut mpsc::UnboundedReceiver<Command>, 
     let stop = serve(&mut running, commands, plan.spec.interrupt_mode).await;
     running.links.drain().await;
     let mut death = running.process.death().await;
-    if stop.phase == Phase::CutOff {
+    if stop.phase == Phase::CutOff && death.cause == DeathCause::KILLED {
         death.cause = DeathCause::Disconnected;
     }
     let Running { received, directory, contained, registration, .. } = running;
@@ -134,7 +134,7 @@ async fn serve(
     loop {
         let deadline = stop.deadline.unwrap_or_else(Instant::now);
         tokio::select! {
-            _ = process.ended() => return stop,
+            () = process.ended() => return stop,
             command = commands.recv(), if wanted => match command {
                 Some(Command::Send(channel, frames)) => links.send(channel, frames),
                 Some(Command::Interrupt) => match interrupt_mode {

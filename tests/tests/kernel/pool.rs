@@ -319,6 +319,42 @@ async fn when_the_server_dies_its_kernels_do_and_the_next_is_started() {
     world.scratch.expect_nothing_left();
 }
 
+/// Deaths are told one by one, and no death waits for another, or for anybody to ask for a kernel.
+#[tokio::test]
+async fn a_death_is_told_also_after_a_signal_that_told_of_none() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    assert_eq!(kernel.origin(), Origin::Forked);
+    let code = "import os, signal
+server = os.getppid()
+os.kill(server, signal.SIGCHLD)
+taken = False
+while not taken:
+    with open(f'/proc/{server}/status') as file:
+        status = file.read()
+    taken = 'State:\\tS' in status and 'ShdPnd:\\t0000000000000000' in status
+os._exit(7)";
+    let seen = tokio::time::timeout(Duration::from_mins(1), execute(&mut kernel, code)).await;
+    assert_eq!(seen.expect("its death is told").death().0, &DeathCause::Exit(7));
+    drop((kernel, pool));
+    world.scratch.expect_nothing_left();
+}
+
+#[tokio::test]
+async fn the_death_of_a_kernel_whose_server_hangs_is_noticed() {
+    let world = World::new();
+    let pool = KernelPool::new(FORKS);
+    let mut kernel = world.from(&pool, &[]).await;
+    assert_eq!(kernel.origin(), Origin::Forked);
+    let code = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP); os._exit(7)";
+    let seen = tokio::time::timeout(Duration::from_mins(1), execute(&mut kernel, code)).await;
+    // Only its parent could learn how it ended.
+    assert_eq!(seen.expect("its death is noticed").death().0, &DeathCause::Unknown);
+    drop((kernel, pool));
+    world.scratch.expect_nothing_left();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kernel_whose_server_is_ready_does_not_wait_for_one_that_starts() {
     let mut world = World::new();

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
@@ -32,6 +33,9 @@ const LONGEST_ANSWER: usize = 64 << 10;
 
 /// How long a server that is ready may take over one fork, or one look at what has changed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after the end of a kernel its server may take to tell how it ended.
+const TOLD_AFTER_DEATH: Duration = Duration::from_secs(5);
 
 /// Where a server's stderr goes.
 const LAST_WORDS: &str = "stderr";
@@ -106,7 +110,13 @@ impl Server {
         let (answer, answered) = oneshot::channel();
         let ask = Ask::Fork { birth: birth.to_string(), outputs, answer };
         let Born { pid, ended } = self.ask(ask, answered).await?;
-        Ok(Forked { server: Arc::clone(self), pid, ended, outputs: Some([stdout, stderr]) })
+        Ok(Forked {
+            server: Arc::clone(self),
+            pid,
+            process: descriptor(pid),
+            ended,
+            outputs: Some([stdout, stderr]),
+        })
     }
 
     /// Whether a kernel in this directory that was forked before could be forked now.
@@ -140,10 +150,26 @@ fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
     Ok((Receiver::from_owned_fd(ours)?, theirs))
 }
 
+/// A descriptor of a process that is not reaped, for this thread's event loop; `None` where the system has none.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, for types whose descriptor may change; OwnedFd's cannot"
+)]
+fn descriptor(pid: u32) -> Option<AsyncFd<OwnedFd>> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let opened = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from).and_then(AsyncFd::new);
+    opened
+        .inspect_err(|error| tracing::debug!(%error, "a forked kernel's end is known from its server only"))
+        .ok()
+}
+
 /// A process that a server has forked. Dropping it kills and reaps it.
 pub(crate) struct Forked {
     server: Arc<Server>,
     pid: u32,
+    /// It is readable when the process has ended.
+    process: Option<AsyncFd<OwnedFd>>,
+    /// How it ended, from its server.
     ended: watch::Receiver<Option<ExitStatus>>,
     outputs: Option<[Receiver; 2]>,
 }
@@ -159,11 +185,26 @@ impl Forked {
     }
 
     /// Waits for its end. It is not reaped yet: its id stays its own until this is dropped. Cancel-safe.
+    ///
+    /// # Errors
+    /// It has ended, and its server does not say how.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        match self.ended.wait_for(Option::is_some).await {
-            Ok(status) => Ok((*status).unwrap_or_default()),
-            // The server is gone, and its kernels die with it.
-            Err(_) => Ok(ExitStatus::from_raw(rustix::process::Signal::KILL.as_raw())),
+        let told = self.ended.wait_for(Option::is_some);
+        let untold = async {
+            match &self.process {
+                Some(process) => drop(process.readable().await),
+                None => std::future::pending().await,
+            }
+            tokio::time::sleep(TOLD_AFTER_DEATH).await;
+        };
+        tokio::select! {
+            biased;
+            told = told => match told {
+                Ok(status) => Ok((*status).unwrap_or_default()),
+                // The server is gone, and its kernels die with it.
+                Err(_) => Ok(ExitStatus::from_raw(rustix::process::Signal::KILL.as_raw())),
+            },
+            () = untold => Err(io::Error::new(io::ErrorKind::TimedOut, "its fork server does not answer")),
         }
     }
 }
