@@ -48,7 +48,8 @@ impl Folder {
         }
         fs::create_dir_all(&path).map_err(|error| cannot_make(&shown, &error))?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let jobs = args.jobs.map_or(cores, usize::from);
+        // One more than can run: a notebook waits now and then, for its kernel or for what is written.
+        let jobs = args.jobs.map_or(cores + 1, usize::from);
         // First of all, so that a demo that ends here is known for one.
         write(&path.join(CONFIGURATION), configuration(data_text, jobs).as_bytes())?;
         if args.again {
