@@ -301,7 +301,7 @@ pub(crate) struct DemoArgs {
     /// The folder for everything: data, reports, log
     #[arg(value_name = "FOLDER", default_value = "rnbexec-demo")]
     pub(crate) folder: PathBuf,
-    /// How many notebooks run at the same time [default: one for each processor]
+    /// How many notebooks run at the same time [default: one more than there are processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) jobs: Option<u16>,
     /// Only the first N incidents, or those with these numbers: 5, or 1022,1024
