@@ -27,6 +27,11 @@ import json
 import os
 import sys
 
+# What ipykernel and IPython import when a kernel starts, each release some of it.
+STARTING = (
+    "bdb", "code", "faulthandler", "pdb", "sqlite3", "tornado.platform.asyncio", "IPython.core.completerlib", "IPython.core.debugger",
+    "IPython.core.logger", "IPython.core.oinspect", "IPython.extensions.storemagic",
+)  # fmt: skip
 # May ask for the shell when imported: they ask again when they are used.
 ASK_AGAIN = {"matplotlib.pyplot", "matplotlib_inline.backend_inline"}
 PR_SET_PDEATHSIG = 1
@@ -40,6 +45,7 @@ def main():
     app = launcher.ipykernel()
     if app is None:
         sys.exit("this ipykernel is not as it is expected here")
+    import_what_starts()
     left_out = preload(options)
     kernel = serve(left_out)
     # From here on this is a kernel, as deep in calls as one that was started by the launcher.
@@ -68,6 +74,14 @@ def load_launcher():
 
 
 # -- before the fork
+
+
+def import_what_starts():
+    for name in STARTING:
+        try:
+            __import__(name)
+        except Exception:
+            pass
 
 
 class Preloaded:
@@ -200,6 +214,7 @@ def serve(left_out):
     import select
     import signal
     import socket
+    from collections.abc import Mapping
 
     runner = socket.socket(fileno=os.dup(0))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -214,6 +229,8 @@ def serve(left_out):
     poll.register(runner, select.POLLIN)
     poll.register(woken, select.POLLIN)
     running, ended = set(), set()
+    # Every record of a log asks this; the answer is kept, and finding it takes a look at hundreds of classes.
+    isinstance("", Mapping)
     gc.collect()
     gc.freeze()
     gc.enable()

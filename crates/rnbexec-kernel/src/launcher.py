@@ -6,7 +6,7 @@
 And if the module is ipykernel itself:
 
 2. debugpy is not imported at start (most of the kernel's own start-up time, and nobody attaches a debugger to a batch
-   run); code in cells can still import it.
+   run), and no list of all modules is made for it; code in cells can still import it.
 3. A crash (segmentation fault, abort) leaves a traceback on the process's own stderr.
 4. Its end is not held up: by child processes that have ended already and were never waited for (stock ipykernel tries to
    kill such zombies for 28 seconds), or by a thread that waits for the iopub thread when that has just been stopped (in
@@ -65,6 +65,7 @@ def ipykernel():
     app = without_debugger(lift_limit)
     if app is not None:
         pass_over_zombies()
+        list_no_modules()
         finish_what_was_scheduled()
         transform_once()
     return app
@@ -103,6 +104,31 @@ def without_debugger(do):
     finally:
         if hide:
             sys.modules.pop("debugpy", None)
+
+
+def list_no_modules():
+    try:
+        import types
+
+        from ipykernel import debugger, ipkernel
+
+        init = ipkernel.IPythonKernel.__init__
+        if debugger._is_debugpy_available or ipkernel.sys is not sys:
+            return
+    except Exception:
+        return
+
+    # The list is of what is not to be debugged. In a forked kernel, to look at every module is to copy the memory it lies in.
+    without = types.SimpleNamespace(**{**vars(sys), "modules": {}})
+
+    def init_without(self, **kwargs):
+        ipkernel.sys = without
+        try:
+            init(self, **kwargs)
+        finally:
+            ipkernel.sys = sys
+
+    ipkernel.IPythonKernel.__init__ = init_without
 
 
 def leave_traceback():
