@@ -1,4 +1,4 @@
-"""A threat-intelligence provider for msticpy that asks a table instead of the network.
+"""A threat-intelligence provider for msticpy that asks a table instead of the network, as msticpy then does for public suffixes.
 
 The table has the columns of Sentinel's `ThreatIntelligenceIndicator` (or a part of them): `NetworkIP`, `DomainName`, `Url`,
 `FileHashValue`, `ThreatType`, `ConfidenceScore`, `Description`, `ExpirationDateTime`, `IndicatorProvider`.
@@ -11,8 +11,14 @@ The table has the columns of Sentinel's `ThreatIntelligenceIndicator` (or a part
 from urllib.parse import urlsplit
 
 import pandas as pd
+import tldextract.tldextract
 from msticpy.context.tiproviders.result_severity import ResultSeverity
 from msticpy.context.tiproviders.ti_provider_base import TIProvider
+
+# By the public suffixes msticpy tells domains from other words with dots. Not fetched: the list that comes with the package will do. Read
+# here already, so that a forked kernel has it.
+tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=())
+tldextract.extract("example.org")
 
 ADDRESSES = ("NetworkIP", "NetworkSourceIP", "NetworkDestinationIP")
 RESULT = ("Ioc", "IocType", "SafeIoc", "QuerySubtype", "Provider", "Result", "Severity", "Details", "RawResult", "Reference", "Status")
@@ -27,12 +33,13 @@ class TableTI(TIProvider):
         super().__init__()
         self.description = f"a table of {len(indicators)} indicators"
         self._known = {}
-        for row in indicators.to_dict("records"):
+        rows = [dict(zip(indicators, row)) for row in zip(*(indicators[column].tolist() for column in indicators))]
+        for row in rows:
             for column in (*ADDRESSES, "DomainName", "Url", "FileHashValue"):
                 if row.get(column):
                     self._known.setdefault(self._key(row[column]), row)
         # A listed URL says something of its host too, if nothing better is known of that.
-        for row in indicators.to_dict("records"):
+        for row in rows:
             host = self._host(row.get("Url") or "")
             if host:
                 self._known.setdefault(host, {**row, "Description": f"host of a listed URL: {row.get('Description', '')}"})

@@ -4,9 +4,11 @@
 //! namespace of its own where the machine allows that, else with every proxy pointing at a closed port.
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rnbexec_kernel::provision::{
@@ -146,16 +148,20 @@ impl Triage {
     }
 
     fn with(incident: &str, arguments: &[&str]) -> Self {
-        kernel();
         let scratch = Scratch::new();
+        let done = finish(&mut cut_off(&Self::command(&scratch, incident, arguments)));
+        scratch.expect_nothing_left();
+        Self { scratch, done }
+    }
+
+    fn command(scratch: &Scratch, incident: &str, arguments: &[&str]) -> Command {
+        kernel();
         let notebook = oracle::workspace().join("notebooks/incident-triage.ipynb");
         let data = oracle::workspace().join("notebooks/data/sentinel");
         let mut command = scratch.command(rnbexec_path());
         command.arg("run").arg(notebook).arg("out.ipynb").env("XDG_DATA_HOME", data_home());
         command.args(["-r", "incident_id", incident, "-r", "data_dir"]).arg(data).args(arguments);
-        let done = finish(&mut cut_off(&command));
-        scratch.expect_nothing_left();
-        Self { scratch, done }
+        command
     }
 
     fn outputs(&self) -> Vec<Value> {
@@ -299,6 +305,30 @@ fn a_forked_kernel_that_has_imported_what_the_triage_needs_finds_the_same() {
     let forked = Triage::with("116294", &["--fork-server", "--log-level", "DEBUG"]);
     assert!(forked.done.stderr.contains("the kernel was forked"), "{}", forked.done.stderr);
     assert_eq!(forked.outputs(), started.outputs());
+}
+
+/// All ways out lead to a door of ours, and nobody comes. The incident names domains, which are told from other words by a list.
+#[test]
+fn offline_nothing_is_asked_of_the_network() {
+    let door = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let way_out = format!("http://{}", door.local_addr().expect("it is bound"));
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&visits);
+    std::thread::spawn(move || {
+        for visit in door.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(visit);
+        }
+    });
+    let scratch = Scratch::new();
+    let mut command = Triage::command(&scratch, "1022", &[]);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env(name, &way_out).env(name.to_lowercase(), &way_out);
+    }
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    finish(&mut command).expect_code(0);
+    assert_eq!(visits.load(Ordering::Relaxed), 0);
+    scratch.expect_nothing_left();
 }
 
 #[test]
