@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jupyter_protocol::messaging::KernelInfoRequest;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ use crate::wire::{Message, WireError};
 
 /// How long the second of the two last messages may stay out while nothing else of the execution comes.
 const LAGGARD_SILENCE: Duration = Duration::from_secs(10);
+
+/// The same once the kernel has answered a request that was sent after this one.
+const PASSED_OVER_SILENCE: Duration = Duration::from_secs(1);
 
 /// What to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,8 +150,14 @@ impl<'kernel> Execution<'kernel> {
     }
 
     /// Interrupts the kernel, in the way its kernelspec names. What the code makes of it, the next events tell.
+    ///
+    /// An interrupt that strikes when the code has just ended can cost the kernel its reply (ipykernel writes "KeyboardInterrupt caught
+    /// in kernel" and goes on). So it is asked something else as well: it answers in order, and once it has answered that, no reply to
+    /// this execution will come any more.
     pub fn interrupt(&mut self) {
         self.kernel.interrupt();
+        self.progress.probe =
+            Some(self.kernel.send(Channel::Shell, "kernel_info_request", &KernelInfoRequest {}));
     }
 
     /// Sends a message on the shell channel, e.g. a `comm_msg`.
@@ -170,12 +180,19 @@ fn is_reply(message: &Message, request: &str) -> bool {
 struct Progress {
     replied: bool,
     idle: bool,
+    /// A request that was sent after the execution's.
+    probe: Option<String>,
+    /// That was answered, hence this will not be.
+    passed_over: bool,
     deadline: Option<Instant>,
 }
 
 impl Progress {
     fn observe(&mut self, channel: Channel, message: &Message, request: &str, now: Instant) {
-        if message.parent_msg_id.as_deref() != Some(request) {
+        let parent = message.parent_msg_id.as_deref();
+        if channel == Channel::Shell && parent.is_some() && parent == self.probe.as_deref() {
+            self.passed_over = true;
+        } else if parent != Some(request) {
             return;
         }
         match channel {
@@ -183,15 +200,19 @@ impl Progress {
             Channel::Iopub => self.idle |= is_idle(message),
             Channel::Control | Channel::Stdin => {}
         }
-        self.deadline = (self.replied || self.idle).then(|| now + LAGGARD_SILENCE);
+        self.deadline = (self.replied || self.idle || self.passed_over).then(|| now + self.silence());
     }
 
     fn complete(&self) -> Option<ExecutionEnd> {
         (self.replied && self.idle).then_some(ExecutionEnd::Complete)
     }
 
+    fn silence(&self) -> Duration {
+        if self.passed_over { PASSED_OVER_SILENCE } else { LAGGARD_SILENCE }
+    }
+
     fn expired(&self) -> ExecutionEnd {
-        let waited = LAGGARD_SILENCE;
+        let waited = self.silence();
         if self.replied {
             ExecutionEnd::IdleMissing { waited }
         } else {

@@ -101,6 +101,18 @@ fn a_kernel_that_closes_its_own_streams_goes_on() {
     expect_stopped_in_the_second_of_three(&scratch);
 }
 
+/// As ipykernel does when the interrupt strikes between the end of a cell and the reply.
+#[test]
+fn a_kernel_that_loses_its_reply_to_the_interrupt_is_neither_waited_for_nor_killed() {
+    let script = "never-reply\nnever-idle\nsleep 1000";
+    let (scratch, done) = run_fake(FakeKernel::default(), &fake_book(script), &["--execution-timeout", "3"]);
+    done.expect_code(1);
+    assert!(!done.stderr.contains("was killed"), "{}", done.stderr);
+    let saved = Saved::of(&scratch);
+    assert_eq!(saved.printed(1), "so far\n");
+    assert_eq!(saved.0["metadata"]["rnbexec"]["outcome"], json!("timed-out"));
+}
+
 #[test]
 fn code_that_swallows_every_interrupt_is_killed_at_its_limit() {
     let source = "import time\nprint('so far', flush=True)\nwhile True:\n    try:\n        time.sleep(60)\n    \

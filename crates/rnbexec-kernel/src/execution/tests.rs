@@ -74,3 +74,15 @@ async fn an_idle_without_a_reply_is_told_apart() {
     let progress = after(&[(Channel::Iopub, idle("me"))], Instant::now());
     assert_eq!(progress.expired(), ExecutionEnd::ReplyMissing { waited: LAGGARD_SILENCE });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_later_request_that_is_answered_shortens_the_wait() {
+    let now = Instant::now();
+    let mut progress = Progress { probe: Some("probe".to_owned()), ..Progress::default() };
+    let info = |parent| message("kernel_info_reply", parent, "{}");
+    progress.observe(Channel::Shell, &info("another"), "me", now);
+    assert_eq!(progress.deadline, None);
+    progress.observe(Channel::Shell, &info("probe"), "me", now);
+    assert_eq!(progress.deadline, Some(now + PASSED_OVER_SILENCE));
+    assert_eq!(progress.expired(), ExecutionEnd::ReplyMissing { waited: PASSED_OVER_SILENCE });
+}
