@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rnbexec::{Cancel, CancelHandle, CancelLevel};
 use rnbexec_kernel::Expected;
 use rnbexec_notebook::Json;
@@ -25,7 +26,7 @@ use crate::manager::Manager;
 use crate::policy::untouchable;
 use crate::route::{Action, Choice};
 use crate::run_key::RunKey;
-use crate::source::{Arrival, Ask, Delivery};
+use crate::source::{Arrival, Ask, Delivery, Rejected};
 
 use report::Memory;
 pub use report::PassReport;
@@ -208,6 +209,8 @@ struct Pass<'a> {
     /// Messages whose cases wait for room.
     deliveries: HashMap<RunKey, KeptDelivery>,
     exhausted: bool,
+    /// What the source rejected when it was asked last.
+    rejected: Vec<Rejected>,
     report: PassReport,
     memory: Memory,
 }
@@ -225,6 +228,7 @@ impl<'a> Pass<'a> {
             routes: HashMap::new(),
             deliveries: HashMap::new(),
             exhausted: false,
+            rejected: Vec::new(),
             report: PassReport::default(),
             memory: match until {
                 Until::Nothing => Memory::All,
@@ -268,12 +272,16 @@ impl<'a> Pass<'a> {
                 }
                 self.manager.ledger.recover(self.manager.now()).await?;
                 self.fetch().await?;
-                self.start().await?;
+            }
+            // The same moment for both: what falls due between two would be neither started nor waited for.
+            let now = self.manager.now();
+            if !draining {
+                self.start(now).await?;
             }
             if self.running.is_empty() && (draining || (until == Until::Nothing && self.exhausted)) {
                 return Ok(());
             }
-            let due = self.next_due(until).await?;
+            let due = self.next_due(until, now).await?;
             let mut cancel = self.cancel.clone();
             tokio::select! {
                 Some(ended) = self.running.join_next() => {
@@ -315,10 +323,12 @@ impl<'a> Pass<'a> {
         for note in &batch.notes {
             manager.tell(&Event::Note { source: &name, note });
         }
-        for rejected in &batch.rejected {
+        // A file stays in its folder as it is, and is told of once.
+        for rejected in batch.rejected.iter().filter(|rejected| !self.rejected.contains(rejected)) {
             self.report.rejected += 1;
             manager.tell(&Event::Rejected { what: &rejected.what, reason: &rejected.reason });
         }
+        self.rejected = batch.rejected;
         let mut all_looked_at = true;
         for arrival in batch.arrivals {
             all_looked_at &= self.arrive(arrival).await?;
@@ -431,13 +441,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Starts the most urgent cases there is room for.
-    async fn start(&mut self) -> Result<(), PassError> {
+    async fn start(&mut self, now: Timestamp) -> Result<(), PassError> {
         let jobs = self.manager.config.run.jobs;
         if self.running.len() >= jobs {
             return Ok(());
         }
         let delivered: Vec<RunKey> = self.deliveries.keys().cloned().collect();
-        let claimable = self.manager.ledger.claimable(self.manager.now(), &delivered).await?;
+        let claimable = self.manager.ledger.claimable(now, &delivered).await?;
         let mut taken: Vec<RunKey> = delivered;
         taken.retain(|key| !claimable.iter().any(|case| case.key == *key));
         let mut next = None;
@@ -494,12 +504,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// How long until a case of the ledger is due, for a service that waits.
-    async fn next_due(&self, until: Until) -> Result<Option<Duration>, PassError> {
+    /// How long until a case of the ledger is due that was not `now`, for a service that waits.
+    async fn next_due(&self, until: Until, now: Timestamp) -> Result<Option<Duration>, PassError> {
         if until == Until::Nothing || self.running.len() >= self.manager.config.run.jobs {
             return Ok(None);
         }
-        let Some(due) = self.manager.ledger.next_due(self.manager.now()).await? else { return Ok(None) };
+        let Some(due) = self.manager.ledger.next_due(now).await? else { return Ok(None) };
         let wait = due.duration_since(self.manager.now());
         Ok(Some(Duration::try_from(wait).unwrap_or_default()))
     }

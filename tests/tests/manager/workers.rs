@@ -88,6 +88,35 @@ async fn a_watch_takes_up_what_is_new_and_stops_when_it_is_told_to() {
     desk.scratch.expect_nothing_left();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_tells_once_of_a_file_that_stays_unreadable() {
+    let desk = Desk::scripted();
+    desk.scratch.write("incidents/half.json", "{\"incident\": ");
+    let mut setup = desk.setup(&[
+        ("source.kind", "folder"),
+        ("source.folder.path", "incidents"),
+        ("source.folder.output", "triaged"),
+        ("source.interval", "1s"),
+        ("publish.to", "folder"),
+        ("publish.folder.path", "notebooks"),
+    ]);
+    let polls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&polls);
+    setup.listener = Box::new(move |event| {
+        if let rnbexec_manager::Event::Asked { .. } = event {
+            *counted.lock().expect("nobody panics") += 1;
+        }
+    });
+    let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+    let (handle, cancel) = Cancel::new();
+    let watching = tokio::spawn(async move { manager.watch(cancel).await });
+    until("three polls", async || *polls.lock().expect("nobody panics") >= 3).await;
+    handle.raise(CancelLevel::Drain);
+    let report = watching.await.expect("it does not panic").expect("the ledger works");
+    assert_eq!(report.rejected, 1, "{}", desk.log());
+    assert_eq!(desk.log().matches("half.json").count(), 1, "{}", desk.log());
+}
+
 /// A desk whose incidents are named by a queue.
 struct Line {
     desk: Desk,
