@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqsign_command_execute_tokio::TokioCommandExecute;
-use reqsign_core::{Context, Error, HttpSend, ProvideCredential, SigningCredential, StaticEnv};
+use reqsign_core::{
+    CommandExecute, CommandOutput, Context, Error, HttpSend, ProvideCredential, SigningCredential, StaticEnv,
+};
 use reqsign_file_read_tokio::TokioFileRead;
 use tokio::sync::Mutex;
 
@@ -45,7 +46,7 @@ pub(super) fn context(environment: &Environment, client: &reqwest::Client) -> Co
     Context::new()
         .with_env(StaticEnv { home_dir: home, envs: environment.all() })
         .with_file_read(TokioFileRead)
-        .with_command_execute(TokioCommandExecute)
+        .with_command_execute(CredentialProcess)
         .with_http_send(CredentialHttp(client.clone()))
 }
 
@@ -87,6 +88,25 @@ impl<C: SigningCredential> Cached<C> {
 impl<C> fmt::Debug for Cached<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cached")
+    }
+}
+
+/// Runs a `credential_process`, with an end: it is given nothing to read, and no longer than a service would be.
+#[derive(Debug)]
+struct CredentialProcess;
+
+impl CommandExecute for CredentialProcess {
+    async fn command_execute(&self, program: &str, arguments: &[&str]) -> Result<CommandOutput, Error> {
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let failed =
+            |why: String| Error::unexpected(format!("the command '{program}' for credentials {why}"));
+        let output = tokio::time::timeout(TOKEN_TIMEOUT, command.output())
+            .await
+            .map_err(|_| failed(format!("gave none within {} s", TOKEN_TIMEOUT.as_secs())))?
+            .map_err(|error| failed("cannot be run".to_owned()).with_source(error))?;
+        let status = output.status.code().unwrap_or(-1);
+        Ok(CommandOutput { status, stdout: output.stdout, stderr: output.stderr })
     }
 }
 
@@ -141,5 +161,18 @@ mod tests {
         assert_eq!(folder_prefix("out"), "out/");
         assert_eq!(folder_prefix("out/"), "out/");
         assert_eq!(folder_prefix(""), "");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_credential_process_has_nothing_to_read() {
+        assert!(CredentialProcess.command_execute("cat", &[]).await.unwrap().success());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn a_credential_process_that_never_answers_is_given_up() {
+        let error = CredentialProcess.command_execute("sleep", &["1000"]).await.unwrap_err();
+        assert!(error.to_string().contains("'sleep' for credentials gave none within 60 s"), "{error}");
     }
 }
