@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::time::Instant;
 
 use super::error::{ProvisionError, diagnose};
 use super::requirements::Requirements;
@@ -15,6 +16,10 @@ use super::{Progress, ProgressSink};
 
 /// Lines of an installer's output that an error carries.
 const TAIL_LINES: usize = 20;
+
+/// How long what an installer left running (a cache for compilers, say) may hold its output open: so long silent, and so long in all.
+const SILENCE_AFTER_END: Duration = Duration::from_millis(200);
+const OUTPUT_AFTER_END: Duration = Duration::from_secs(2);
 
 /// Variables that would make an installer build into, or read from, somewhere else than the new environment, or leave
 /// something out of it.
@@ -185,17 +190,28 @@ pub(super) async fn run(
         let mut out = lines(child.stdout.take());
         let mut err = lines(child.stderr.take());
         let (mut out_open, mut err_open) = (out.is_some(), err.is_some());
+        let mut ended = None;
+        let mut enough = Instant::now();
         while out_open || err_open {
             let text = tokio::select! {
                 text = next(&mut out), if out_open => { out_open = text.is_some(); text }
                 text = next(&mut err), if err_open => { err_open = text.is_some(); text }
+                status = child.wait(), if ended.is_none() => {
+                    ended = Some(status);
+                    enough = Instant::now() + OUTPUT_AFTER_END;
+                    None
+                }
+                () = tokio::time::sleep_until(enough.min(Instant::now() + SILENCE_AFTER_END)), if ended.is_some() => break,
             };
             if let Some(text) = text {
                 tail.push(&text);
                 progress(Progress::Line(text));
             }
         }
-        let status = child.wait().await;
+        let status = match ended {
+            Some(status) => status,
+            None => child.wait().await,
+        };
         group.0 = None; // reaped: its id may be another's from now on
         status
     })
@@ -328,6 +344,23 @@ mod tests {
             "{error:?}"
         );
         assert!(told.contains(&Progress::Line("first".into())));
+    }
+
+    /// A cache for compilers, an ssh master.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_an_installer_leaves_running_is_not_waited_for() {
+        let line = CommandLine::new("/bin/sh".as_ref(), ["-c", "sleep 1000 & echo $!"]);
+        let mut left = None;
+        let mut sink = |progress| {
+            if let Progress::Line(line) = progress {
+                left = line.parse().ok().and_then(rustix::process::Pid::from_raw);
+            }
+        };
+        let vars = std::env::vars_os().collect();
+        let ran = run("a step", &line, &vars, "/tmp/x".as_ref(), Duration::from_mins(1), &mut sink).await;
+        rustix::process::kill_process(left.unwrap(), rustix::process::Signal::KILL).unwrap();
+        ran.unwrap();
     }
 
     #[cfg(unix)]
