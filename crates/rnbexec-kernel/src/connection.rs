@@ -121,7 +121,23 @@ pub(crate) fn remove_abandoned(path: &Path) {
 fn is_abandoned(path: &Path) -> bool {
     // A link or another user's directory is not ours, whatever its name.
     path.symlink_metadata().is_ok_and(|found| found.is_dir() && is_ours(&found))
-        && std::fs::File::open(path.join(LOCK_NAME)).is_ok_and(|lock| lock.try_lock().is_ok())
+        && open_lock(&path.join(LOCK_NAME)).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+/// Opens a lock, and nothing else that may have the name: a kernel can write where its lock is, a link leads elsewhere, and a pipe is
+/// waited for.
+#[cfg(unix)]
+fn open_lock(path: &Path) -> io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags};
+
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let lock = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+#[cfg(not(unix))]
+fn open_lock(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::File::open(path)
 }
 
 #[cfg(unix)]

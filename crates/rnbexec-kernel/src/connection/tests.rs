@@ -91,6 +91,24 @@ fn what_only_looks_like_ours_stays() {
     assert!(unlocked.exists() && other.join(LOCK_NAME).exists() && file.exists());
 }
 
+/// A kernel may write where its lock is.
+#[cfg(unix)]
+#[test]
+fn a_lock_that_is_a_pipe_or_a_link_is_neither_waited_for_nor_followed() {
+    let base = tempfile::tempdir().unwrap();
+    let [pipe, link] = ["pipe", "link"].map(|name| base.path().join(format!("rnbexec-kernel-{name}")));
+    for directory in [&pipe, &link] {
+        std::fs::create_dir(directory).unwrap();
+    }
+    let made = std::process::Command::new("mkfifo").arg(pipe.join(LOCK_NAME)).status();
+    assert!(made.unwrap().success());
+    let elsewhere = base.path().join("elsewhere");
+    std::fs::write(&elsewhere, "").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, link.join(LOCK_NAME)).unwrap();
+    drop(PrivateDir::create(Some(base.path()), &HashMap::new()).unwrap());
+    assert!(pipe.exists() && link.exists());
+}
+
 #[test]
 fn an_ipc_channel_may_be_at_either_spelling_of_its_address() {
     let base = tempfile::tempdir().unwrap();
