@@ -364,6 +364,22 @@ async fn a_kernel_that_neither_goes_nor_heeds_sigterm_is_killed() {
     world.scratch.expect_nothing_left();
 }
 
+/// Until its tracer has asked how it ended, or is gone, a traced process stays.
+#[tokio::test]
+async fn a_kernel_that_something_it_started_holds_on_to_is_ended_with_that() {
+    let (world, mut kernel) = World::python().await;
+    let code = "import ctypes, subprocess, sys
+tracer = '''import ctypes, os, time
+print(ctypes.CDLL(None).ptrace(0x4206, os.getppid(), 0, 0), flush=True)
+time.sleep(1000)'''
+ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
+started = subprocess.Popen([sys.executable, '-c', tracer], stdout=subprocess.PIPE, start_new_session=True)
+print(started.stdout.readline())";
+    assert_eq!(execute(&mut kernel, code).await.complete().stdout(), "b'0\\n'\n");
+    kernel.shutdown(ShutdownPolicy { grace: Duration::ZERO }).await;
+    world.scratch.expect_nothing_left();
+}
+
 #[tokio::test]
 async fn a_shutdown_without_grace_kills_at_once() {
     let (world, kernel) = World::python().await;

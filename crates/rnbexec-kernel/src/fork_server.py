@@ -35,6 +35,8 @@ STARTING = (
 # May ask for the shell when imported: they ask again when they are used.
 ASK_AGAIN = {"matplotlib.pyplot", "matplotlib_inline.backend_inline"}
 PR_SET_PDEATHSIG = 1
+# How long a child may take to become a kernel's process, in seconds. One that takes longer hangs, and so would all others.
+HATCHING = 5
 
 
 def main():
@@ -229,6 +231,7 @@ def serve(left_out):
     poll.register(runner, select.POLLIN)
     poll.register(woken, select.POLLIN)
     running, ended = set(), set()
+    hangs = None
     # Every record of a log asks this; the answer is kept, and finding it takes a look at hundreds of classes.
     isinstance("", Mapping)
     gc.collect()
@@ -268,9 +271,13 @@ def serve(left_out):
             continue
         answer = misfit(request["cwd"])
         if answer is None and "arguments" in request:
-            said, say = os.pipe()
+            answer = hangs
+        if answer is None and "arguments" in request:
             server = os.getpid()
-            pid = os.fork()
+            try:
+                pid, said, say = fork_with_pipe()
+            except OSError as error:
+                pid, answer = None, {"refused": str(error)}
             if pid == 0:
                 try:
                     os.setsid()
@@ -288,18 +295,54 @@ def serve(left_out):
                     os.close(descriptor)
                 runner.close()
                 return request
-            os.close(say)
-            with open(said, "rb") as said:
-                refused = said.read().decode()
-            if refused:
-                os.waitpid(pid, 0)
-                answer = {"refused": refused}
-            else:
-                running.add(pid)
-                answer = {"pid": pid}
+            if pid:
+                os.close(say)
+                refused = all_that_is_said(said)
+                if refused is None:
+                    os.kill(pid, signal.SIGKILL)
+                    refused = "what was imported hangs in a fork"
+                    hangs = {"refused": refused}
+                if refused:
+                    os.waitpid(pid, 0)
+                    answer = {"refused": refused}
+                else:
+                    running.add(pid)
+                    answer = {"pid": pid}
         for descriptor in descriptors:
             os.close(descriptor)
         tell(id=request["id"], **(answer or {"fits": True}))
+
+
+def fork_with_pipe():
+    """What `os.fork` returns, and the two ends of a pipe from the child to here."""
+    said, say = os.pipe()
+    try:
+        return os.fork(), said, say
+    except OSError:
+        os.close(said)
+        os.close(say)
+        raise
+
+
+def all_that_is_said(said):
+    """What comes through a pipe until its end; None if that does not come."""
+    import select
+    import time
+
+    poll = select.poll()
+    poll.register(said, select.POLLIN)
+    deadline = time.monotonic() + HATCHING
+    words = b""
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if poll.poll(left * 1000):
+                more = os.read(said, 4096)
+                if not more:
+                    return words.decode(errors="replace")
+                words += more
+        return None
+    finally:
+        os.close(said)
 
 
 def misfit(folder):

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::death::{DeathCause, KernelDeath};
 use crate::fork_server::Forked;
@@ -48,6 +49,10 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long output may stay silent after the process has ended before we stop waiting for more: something that
 /// left the group may hold the pipe open for ever.
 const SILENCE_AFTER_DEATH: Duration = Duration::from_millis(200);
+
+/// How long a process may be there after its SIGKILL before it is looked whether something that it started holds on to it; and as long
+/// again before it is left to itself: one that waits for a file system or a driver that never answers cannot be killed.
+pub(crate) const DEATH_BY_KILL: Duration = Duration::from_secs(5);
 
 /// How long in all the output of a process that has ended is read: what left the group may also write for ever.
 const OUTPUT_AFTER_DEATH: Duration = Duration::from_secs(2);
@@ -138,8 +143,8 @@ pub(crate) struct Process {
     mark: String,
     /// Once it has ended.
     end: Option<End>,
-    /// Whether a SIGKILL of ours may be what ended it.
-    killed_by_us: bool,
+    /// When it was first sent a SIGKILL of ours, which may be what ended it.
+    killed: Option<Instant>,
     oom: system::OomWatch,
     output: JoinSet<()>,
     tail: Arc<Mutex<Vec<u8>>>,
@@ -202,7 +207,7 @@ impl Process {
         if let Some(stderr) = stderr {
             output.spawn(reader.read(OutputStream::Stderr, stderr));
         }
-        Self { leader, pid, mark, end: None, killed_by_us: false, oom, output, tail, progress }
+        Self { leader, pid, mark, end: None, killed: None, oom, output, tail, progress }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -220,10 +225,16 @@ impl Process {
         if self.end.is_some() {
             return;
         }
-        // An error only if someone else reaps our children, or a fork server hangs; the process is gone all the same.
-        let end = self.leader.wait().await.inspect_err(|error| {
-            tracing::warn!(pid = self.pid, %error, "cannot learn how the kernel ended");
-        });
+        let end = tokio::select! {
+            biased;
+            end = self.leader.wait() => end,
+            () = outlived(self.killed, DEATH_BY_KILL, || kill_marked(&self.mark)) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end though it was killed"))
+            }
+        };
+        // Or someone else reaps our children, or a fork server hangs.
+        let end = end
+            .inspect_err(|error| tracing::warn!(pid = self.pid, %error, "cannot learn how the kernel ended"));
         self.end = Some(end.ok());
         // Reaped this instant, or not yet if it was forked: the id of the group cannot have been given to another one.
         group::signal(self.pid, Signal::Kill);
@@ -233,7 +244,9 @@ impl Process {
     /// Sends a signal to the process and all that share its group, unless it has ended.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.end.is_none() {
-            self.killed_by_us |= signal == Signal::Kill;
+            if signal == Signal::Kill {
+                self.killed.get_or_insert_with(Instant::now);
+            }
             group::signal(self.pid, signal);
             if signal == Signal::Kill
                 && let Err(error) = self.leader.kill()
@@ -255,7 +268,7 @@ impl Process {
         self.drain_output().await;
         let cause = self.end.flatten().map_or(DeathCause::Unknown, |status| {
             let cause = group::cause(status);
-            let by_others = cause == DeathCause::KILLED && !self.killed_by_us;
+            let by_others = cause == DeathCause::KILLED && self.killed.is_none();
             by_others
                 .then(|| self.oom.evidence())
                 .flatten()
@@ -280,6 +293,15 @@ impl Process {
             self.output.abort_all();
         }
     }
+}
+
+/// Waits until something that was killed then has had its time twice over, and after the first `frees` it of what may hold it. For
+/// ever if it was not killed.
+async fn outlived(killed: Option<Instant>, time: Duration, free: impl FnOnce()) {
+    let Some(killed) = killed else { return std::future::pending().await };
+    tokio::time::sleep_until(killed + time).await;
+    free();
+    tokio::time::sleep_until(killed + time * 2).await;
 }
 
 /// Joins readers that count their progress, until all have ended or none of them has made any for so long; those are then

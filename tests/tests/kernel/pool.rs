@@ -341,6 +341,24 @@ os._exit(7)";
     world.scratch.expect_nothing_left();
 }
 
+/// Libraries have handlers of their own for a fork.
+#[tokio::test]
+async fn kernels_whose_fork_hangs_are_started_and_only_the_first_is_waited_for() {
+    let mut world = World::new();
+    let code = "import os, time\nos.register_at_fork(after_in_child=lambda: time.sleep(1000))";
+    world.with_modules(&[("hanging", code)]);
+    let pool = KernelPool::new(FORKS);
+    for _ in 0..2 {
+        let mut kernel = world.from(&pool, &["hanging"]).await;
+        assert_eq!(kernel.origin(), Origin::Started);
+        assert_eq!(execute(&mut kernel, "print('here')").await.complete().stdout(), "here\n");
+    }
+    // The others are not forgotten for it.
+    assert_eq!(world.from(&pool, &[]).await.origin(), Origin::Forked);
+    drop(pool);
+    world.scratch.expect_nothing_left();
+}
+
 #[tokio::test]
 async fn the_death_of_a_kernel_whose_server_hangs_is_noticed() {
     let world = World::new();

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::{Birth, NotForked, Seed};
 use crate::connection::PrivateDir;
 use crate::launcher;
-use crate::process::{self, MARK, isolate};
+use crate::process::{self, DEATH_BY_KILL, MARK, isolate};
 use crate::remains::{Registrar, Remains};
 
 /// What a server answers is not longer than this.
@@ -248,31 +248,59 @@ async fn serve(
     let directory = directory?;
     let Opened { mut child, socket, mut last_words } = open(seed, &directory, &mark)?;
     let mut directory = Some(directory);
+    let ended = converse(&socket, &mut asks, &ready, &mut directory).await;
+    drop(socket);
+    if let Err(error) = child.start_kill() {
+        tracing::trace!(%error, "a fork server has ended by itself");
+    }
+    if tokio::time::timeout(DEATH_BY_KILL, child.wait()).await.is_err() {
+        tracing::warn!("a fork server does not end though it was killed");
+    }
+    // What the modules started that it imported, and kernels that were not yet told from it.
+    process::kill_marked(&mark);
+    let mut words = Vec::new();
+    last_words.rewind()?;
+    last_words.read_to_end(&mut words)?;
+    let words = String::from_utf8_lossy(&words);
+    ended.map_err(|error: io::Error| {
+        let last = words.trim().lines().last().unwrap_or("it said nothing");
+        io::Error::new(error.kind(), format!("{error}; {last}"))
+    })
+}
+
+/// Asks the server what it is asked for, and hands out its answers, until nobody can ask any more. The directory with its script is
+/// removed once that is read.
+async fn converse(
+    socket: &AsyncFd<OwnedFd>,
+    asks: &mut mpsc::UnboundedReceiver<Ask>,
+    ready: &watch::Sender<bool>,
+    directory: &mut Option<PrivateDir>,
+) -> io::Result<()> {
     let mut births: HashMap<u64, oneshot::Sender<Result<Born, NotForked>>> = HashMap::new();
     let mut checks: HashMap<u64, oneshot::Sender<Result<(), NotForked>>> = HashMap::new();
     let mut kernels: HashMap<u32, watch::Sender<Option<ExitStatus>>> = HashMap::new();
     let mut next_id = 0_u64;
-    let ended = loop {
+    loop {
         tokio::select! {
             ask = asks.recv() => match ask {
                 // Nobody can ask any more, and each kernel held on to the server.
-                None => break Ok(()),
+                None => return Ok(()),
                 Some(Ask::Reap { pid }) => {
                     kernels.remove(&pid);
-                    send(&socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
+                    send(socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
                 }
                 Some(Ask::Fork { birth, outputs, answer }) => {
                     next_id += 1;
                     births.insert(next_id, answer);
-                    send(&socket, with_id(next_id, &birth), &outputs).await?;
+                    send(socket, with_id(next_id, &birth), &outputs).await?;
                 }
                 Some(Ask::Check { question, answer }) => {
                     next_id += 1;
                     checks.insert(next_id, answer);
-                    send(&socket, with_id(next_id, &question), &[]).await?;
+                    send(socket, with_id(next_id, &question), &[]).await?;
                 }
             },
-            message = receive(&socket) => match message {
+            message = receive(socket) => match message {
                 Ok(Some(Said::Ready { left_out })) => {
                     for (module, reason) in left_out {
                         tracing::debug!(module, reason, "not imported before kernels are forked");
@@ -288,7 +316,7 @@ async fn serve(
                     if waiting.is_none_or(|waiting| waiting.send(Ok(Born { pid, ended })).is_err()) {
                         // Nobody waits for it any more.
                         kernels.remove(&pid);
-                        send(&socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
+                        send(socket, serde_json::json!({"reap": pid}).to_string(), &[]).await?;
                     }
                 }
                 Ok(Some(Said::Fits { id })) => {
@@ -311,26 +339,11 @@ async fn serve(
                         kernel.send_replace(Some(status));
                     }
                 }
-                Ok(None) => break Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) => break Err(error),
+                Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => return Err(error),
             },
         }
-    };
-    drop(socket);
-    if let Err(error) = child.start_kill() {
-        tracing::trace!(%error, "a fork server has ended by itself");
     }
-    child.wait().await?;
-    // What the modules started that it imported, and kernels that were not yet told from it.
-    process::kill_marked(&mark);
-    let mut words = Vec::new();
-    last_words.rewind()?;
-    last_words.read_to_end(&mut words)?;
-    let words = String::from_utf8_lossy(&words);
-    ended.map_err(|error: io::Error| {
-        let last = words.trim().lines().last().unwrap_or("it said nothing");
-        io::Error::new(error.kind(), format!("{error}; {last}"))
-    })
 }
 
 /// A server's process, our end of its socket, and what it writes to stderr.
@@ -423,7 +436,17 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Said>> {
     }
 }
 
+/// Sends a message; fails if the server does not take it in time.
 async fn send(socket: &AsyncFd<OwnedFd>, message: String, descriptors: &[OwnedFd]) -> io::Result<()> {
+    let sending = send_at_leisure(socket, message, descriptors);
+    tokio::time::timeout(ANSWER_TIMEOUT, sending).await.map_err(io::Error::from)?
+}
+
+async fn send_at_leisure(
+    socket: &AsyncFd<OwnedFd>,
+    message: String,
+    descriptors: &[OwnedFd],
+) -> io::Result<()> {
     let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     loop {
         let mut writable = socket.writable().await?;

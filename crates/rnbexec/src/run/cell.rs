@@ -146,8 +146,7 @@ impl Run<'_> {
                     // Serializing a huge half-done cell must not eat the run either.
                     autosave_at = self.autosave().and_then(|every| after(every.max(begun.elapsed() * 9)));
                 }
-                Some(line) = self.kernel_output.recv() => self.tell_kernel_line(line),
-                // Last: a flood of messages must not starve the limits above.
+                // After the limits: a flood of messages must not starve them.
                 event = execution.next() => match event {
                     KernelEvent::Iopub(message) => self.record(message, &mut execution),
                     KernelEvent::Reply(message) => {
@@ -161,6 +160,8 @@ impl Run<'_> {
                     KernelEvent::Input(_) => self.warn(format!("cell {} asked for input; there is nobody to ask", index + 1)),
                     KernelEvent::Rejected(error) => self.warn(format!("dropped what was no message of the kernel: {error}")),
                 },
+                // Last: what the kernel's process writes beside its messages may be a flood too, and what is not told of it is no loss.
+                Some(line) = self.kernel_output.recv() => self.tell_kernel_line(line),
             }
             if running && stopping.is_some() {
                 execution.interrupt();
