@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use rnbexec::{Cancel, CancelHandle, CancelLevel};
 use tokio::sync::watch;
 
 use crate::signals::{Answer, Patience, Signal, Signals, answer};
+
+/// How long leaving may take.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Listens to signals and passes them on.
 pub(crate) struct Supervisor {
@@ -36,6 +40,7 @@ impl Supervisor {
 
     fn with_patience(patience: Patience) -> io::Result<(Self, Cancel)> {
         let (handle, cancel) = Cancel::new();
+        leave_in_the_end(patience)?;
         Ok((Self { signals: Signals::listen()?, handle, patience, received: 0, first: None }, cancel))
     }
 
@@ -83,6 +88,28 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Ends the process when it was told to leave and does not: what waits for a disk, or for whoever is to read a pipe, hears no signal.
+/// What is left of its runs then, the guardian sees to.
+fn leave_in_the_end(patience: Patience) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::listen()?
+    };
+    let wait = async move {
+        let first = signals.next().await;
+        let mut received = 1;
+        while answer(patience, received - 1) != Answer::Leave {
+            signals.next().await;
+            received += 1;
+        }
+        tokio::time::sleep(FAREWELL).await;
+        std::process::exit(first.exit_code().into())
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(wait))?;
+    Ok(())
 }
 
 impl Supervisor {

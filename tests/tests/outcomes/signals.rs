@@ -82,6 +82,25 @@ fn two_signals_while_the_notebook_is_uploaded_put_it_elsewhere() {
     scratch.expect_no_process();
 }
 
+/// Nobody reads the pipe that takes the notebook's output, so the run waits in a call of the system.
+#[test]
+fn a_run_that_hears_no_signal_is_left_all_the_same() {
+    let scratch = Scratch::new();
+    FakeKernel::default().install(&scratch);
+    assert!(scratch.command("mkfifo").arg("pipe").status().is_ok_and(|status| status.success()));
+    scratch.write("in.ipynb", FakeKernel::book().code("stdout hi\nwrite begun .\nsleep 1000").to_bytes());
+    let args = ["run", "in.ipynb", "out.ipynb", "--stdout-file", "pipe"];
+    let running = Running::start(&mut scratch.rnbexec(args));
+    wait_for("the output to be sent", SOON, || scratch.join("begun").exists().then_some(()));
+    // Signals of one kind that come at once may count as one.
+    for signal in ["INT", "TERM", "HUP"] {
+        running.signal(signal);
+    }
+    let done = running.finish(SOON);
+    assert!([129, 130, 143].contains(&done.code()), "{}", done.code());
+    scratch.expect_nothing_left();
+}
+
 #[test]
 fn three_signals_leave_at_once_and_no_kernel_stays() {
     let Upload { scratch, running, answer, server: _server } = Upload::begin();
