@@ -331,7 +331,15 @@ impl<'a> Pass<'a> {
         self.rejected = batch.rejected;
         let mut all_looked_at = true;
         for arrival in batch.arrivals {
-            all_looked_at &= self.arrive(arrival).await?;
+            // Looking at one may take minutes where Azure answers slowly, and nothing of the rest is begun any more.
+            if self.cancel.level() < CancelLevel::Drain {
+                all_looked_at &= self.arrive(arrival).await?;
+                continue;
+            }
+            all_looked_at = false;
+            if let Some(delivery) = &arrival.delivery {
+                manager.hand_back(delivery, Duration::ZERO).await?;
+            }
         }
         // What could not be written down has to come again.
         if let Some(mark) = batch.watermark

@@ -420,6 +420,29 @@ async fn a_manager_that_drains_finishes_what_runs_and_hands_back_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_that_come_when_a_manager_was_told_to_stop_go_back_at_once() {
+    let desk = Desk::scripted();
+    let names = desk.seed_scripts(&[("Low", WAITS), ("High", WAITS)]);
+    let line = Line::new(desk, 600, 3).await;
+    for name in &names {
+        line.put(name).await;
+    }
+    let (handle, cancel) = Cancel::new();
+    let mut setup = line.desk.setup(&[]);
+    setup.listener = Box::new(move |event| {
+        if let rnbexec_manager::Event::Asked { .. } = event {
+            handle.raise(CancelLevel::Drain);
+        }
+    });
+    let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+    let report = manager.watch(cancel).await.expect("the ledger works");
+    assert_eq!((report.ended.len(), line.desk.runs().len()), (0, 0), "{}", line.desk.log());
+    let mut back = [line.next().await.text, line.next().await.text];
+    back.sort();
+    assert_eq!(back, names[..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manager_that_is_interrupted_hands_back_what_it_was_doing() {
     let desk = Desk::scripted();
     let names = desk.seed_scripts(&[("Low", WAITS)]);
