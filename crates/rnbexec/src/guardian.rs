@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::Services;
 use crate::recover::{self, Told};
 use crate::store::Location;
+use crate::store::local::staging_prefix;
 
 /// Starts the guardian and tells it what there is to know. Cheap to clone; there is one guardian for all clones.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Ward {
     Kernel(Remains),
-    Run { output: Output, journal: PathBuf, start_time: String },
+    Run { output: Output, journal: PathBuf, start_time: String, staging: String },
 }
 
 /// Where a run writes to. A path is no text that could be read as something else.
@@ -108,7 +109,8 @@ impl Guardian {
             elsewhere => Output::Elsewhere(elsewhere.reveal()),
         };
         let (journal, start_time) = (journal.to_path_buf(), start_time.to_owned());
-        Some(self.watch(Ward::Run { output, journal, start_time }))
+        let staging = staging_prefix().to_owned();
+        Some(self.watch(Ward::Run { output, journal, start_time, staging }))
     }
 
     fn watch(&self, ward: Ward) -> Watched {
@@ -238,14 +240,14 @@ pub async fn guard(told: impl BufRead + Send + 'static, services: &Services) {
         }
     });
     for ward in runs {
-        let Ward::Run { output, journal, start_time } = ward else { continue };
+        let Ward::Run { output, journal, start_time, staging } = ward else { continue };
         let output = match output {
             Output::Local(path) => Ok(Location::Local(path)),
             Output::Elsewhere(text) => Location::parse(&text),
         };
         match output {
             Ok(output) => {
-                let told = Told { journal, start_time };
+                let told = Told { journal, start_time, staging };
                 if let Err(error) = recover::after_death(&output, told, services).await {
                     tracing::warn!(%output, error = crate::error::chain(&error), "not recovered");
                 }
@@ -282,6 +284,7 @@ mod tests {
             output: Output::Local(format!("/{name}.ipynb").into()),
             journal: format!("/.{name}.ipynb.rnbexec-journal").into(),
             start_time: "2026-11-26T13:00:00+00:00".to_owned(),
+            staging: staging_prefix().to_owned(),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::Services;
 use crate::run::note;
 use crate::run::time::iso;
 use crate::save::journal::{self, Contents, Locked, Record};
-use crate::store::{Durability, Location, StoreError};
+use crate::store::{Durability, Location, StoreError, local};
 
 /// How long the journal's lock is waited for: whoever has it for a moment only looks at it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -99,6 +99,8 @@ pub async fn recover(
 pub(crate) struct Told {
     pub(crate) journal: PathBuf,
     pub(crate) start_time: String,
+    /// How the names of its files began that were not yet in their place; the journal says so too, once it is in its own.
+    pub(crate) staging: String,
 }
 
 /// The same for a guardian that knows which run it was, and saw it end just now.
@@ -107,7 +109,10 @@ pub(crate) async fn after_death(
     told: Told,
     services: &Services,
 ) -> Result<Recovery, RecoverError> {
-    let Told { journal, start_time } = told;
+    let Told { journal, start_time, staging } = told;
+    if let Some(folder) = journal.parent() {
+        local::clear_staging(folder, &staging);
+    }
     let (journal, started) = (Some(journal), Some(start_time));
     let job =
         Job { output, services, journal, started, unseen: Unseen::IsOver, patience: GUARDIANS_PATIENCE };

@@ -159,3 +159,16 @@ fn what_no_run_has_written_is_refused() {
     let refused = merge(base.as_bytes(), Contents::default(), None, ended());
     assert!(matches!(refused, Err(RecoverError::NotAnOutput)));
 }
+
+#[tokio::test]
+async fn a_run_that_died_when_it_made_its_journal_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = format!(".rnbexec-{}-", uuid::Uuid::new_v4().simple());
+    std::fs::write(folder.path().join(format!("{staging}x.tmp")), "{").unwrap();
+    let journal = folder.path().join(".out.ipynb.rnbexec-journal");
+    let told = Told { journal, start_time: "2026-11-26T13:00:00+00:00".to_owned(), staging };
+    let output = Location::Local(folder.path().join("out.ipynb"));
+    let recovered = after_death(&output, told, &Services::from_process()).await;
+    assert!(matches!(recovered, Err(RecoverError::Read(_))), "{recovered:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
