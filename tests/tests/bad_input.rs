@@ -232,10 +232,11 @@ fn a_full_disk_keeps_the_last_good_notebook() {
     assert_eq!(kept.printed(0), "small");
     assert_eq!(scratch.read("listing"), b"out.ipynb\n", "no half-written file stays");
     scratch.expect_no_process();
-    // What could not be saved is rescued, and the error says where.
+    // What could not be saved is rescued, for its user alone, and the error says where.
     let rescued: Vec<_> = fs::read_dir(scratch.tmp()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [rescued] = &rescued[..] else { panic!("one rescued notebook: {rescued:?}") };
     done.expect_stderr(&rescued.display().to_string());
+    assert_eq!(fs::metadata(rescued).unwrap().permissions().mode() & 0o777, 0o600);
     let rescued = Saved(serde_json::from_slice(&fs::read(rescued).unwrap()).unwrap());
     assert_eq!(rescued.printed(1).len(), 1_000_000);
 }

@@ -191,6 +191,35 @@ fn processes_outside_cannot_be_signalled_or_looked_into() {
     assert!(outside.0.try_wait().expect("it is ours").is_none(), "the process outside lives");
 }
 
+/// A queue of messages of System V, which has no name in the file system. It is removed when this ends.
+struct Messages(String);
+
+impl Messages {
+    fn make() -> Self {
+        let made = finish(Command::new("ipcmk").arg("--queue"));
+        let said = String::from_utf8_lossy(&made.expect_code(0).stdout);
+        Self(said.split_whitespace().last().expect("an id").to_owned())
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        drop(Command::new("ipcrm").args(["--queue-id", &self.0]).status());
+    }
+}
+
+#[test]
+fn queues_of_messages_without_a_file_are_closed_at_the_highest_level() {
+    let outside = Messages::make();
+    let cell = format!(
+        "with open('/proc/sysvipc/msg') as queues: print([line.split()[1] for line in queues].count('{}'))",
+        outside.0
+    );
+    for (args, seen) in [(&["--isolate", "files"][..], "1"), (&STRICT, "0")] {
+        assert_eq!(printed(&Scratch::new(), &[&cell], args), [seen], "{args:?}");
+    }
+}
+
 /// Holds ever more memory, which counts only once it is written to; not faster than a busy machine can look.
 const HOG: &str =
     "import time\nheld = []\nwhile True:\n    held.append(b'x' * (8 << 20))\n    time.sleep(.02)";

@@ -132,6 +132,25 @@ mod tests {
         assert_eq!(environment(&base, &Variables::All, Files::Open, None), base);
     }
 
+    /// A program in the folder of a user's own programs would else open all that the user has.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn of_a_program_its_environment_can_be_read_and_of_no_environment_only_what_programs_need() {
+        let base = tempfile::tempdir().unwrap();
+        let prefix = base.path().canonicalize().unwrap();
+        let bin = prefix.join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let program = bin.join("python");
+        std::fs::write(&program, "").unwrap();
+        let read = || {
+            let paths = read_by_kernel(&Environment::new(), Some(program.as_os_str()));
+            paths.into_iter().collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(read(), ["bin", "include", "lib", "lib64"].map(|name| prefix.join(name)).into());
+        std::fs::write(prefix.join("pyvenv.cfg"), "").unwrap();
+        assert_eq!(read(), [prefix].into());
+    }
+
     #[test]
     fn closed_files_move_what_is_written_to_the_scratch_folder() {
         let base = env(&[("HOME", "/home/u"), ("TMP", "/t"), ("XDG_CONFIG_HOME", "/c")]);
