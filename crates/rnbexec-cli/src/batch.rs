@@ -66,8 +66,10 @@ pub(crate) fn batch(args: BatchArgs) -> u8 {
     let jobs = jobs(&runs);
     runtime::block_on_with(&console, jobs.min(processors()), async {
         let input = parameters::without_secrets(&settings.places.input);
+        let redactor = settings.redactor();
         let ending = Box::pin(attempt(settings, runs, &console, json)).await;
-        ending.unwrap_or_else(|failure| Ending::undone(failure, input)).tell(&console, json)
+        let undone = |failure: Failure| Ending::undone(failure.masked(&redactor), input);
+        ending.unwrap_or_else(undone).tell(&console, json)
     })
 }
 
@@ -177,6 +179,7 @@ async fn attempt(
         progress: Progress::new(console.clone(), show, total),
         record,
         cancel: supervisor.handle(),
+        redactor: batch.request.redactor.and(&batch.request.secrets),
         kernels: {
             let kernels = services.kernels.clone();
             Box::new(move || rnbexec_kernel::list(&kernels))

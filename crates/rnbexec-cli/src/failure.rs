@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use rnbexec::redact::Redactor;
+
 use crate::console::Console;
 use crate::exit;
 
@@ -49,6 +51,18 @@ impl Failure {
     #[must_use]
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
+    }
+
+    /// Without secrets: what a server or an installer said may hold some.
+    #[must_use]
+    pub(crate) fn masked(self, redactor: &Redactor) -> Self {
+        let masked = |text: String| redactor.text(&text).0.into_owned();
+        Self {
+            code: self.code,
+            what: masked(self.what),
+            causes: self.causes.into_iter().map(masked).collect(),
+            help: self.help.map(masked),
+        }
     }
 
     /// Says it on standard error, at any log level.

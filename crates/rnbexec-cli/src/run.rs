@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rnbexec::redact::Redactor;
 use rnbexec::store::Location;
 use rnbexec::{Outcome, RunEvent, RunReport, Services, run_notebook};
 use rnbexec_kernel::{KernelPool, PoolOptions};
@@ -33,16 +34,18 @@ pub(crate) fn run(front: Front, args: PapermillArgs, more: MoreArgs) -> u8 {
         input: parameters::without_secrets(&places.input),
         output: parameters::without_secrets(&places.output),
         to_stdout: places.to_stdout(),
+        redactor: Redactor::default(),
     };
     let settings = match Settings::check(places, args, more, |name| std::env::var_os(name)) {
         Ok(settings) => settings,
         Err(Refused::Usage(problem)) => return args::show(&args::usage_error(front, &problem)),
-        Err(Refused::Failure(failure)) => return told.end(&console, &End::Undone(failure)),
+        Err(Refused::Failure(failure)) => return told.end(&console, End::Undone(failure)),
     };
     log::init(&console, settings.show.level);
+    told.redactor = settings.redactor();
     runtime::block_on(&console, async {
         let end = Box::pin(attempt(settings, &console, &mut told)).await.unwrap_or_else(End::Undone);
-        told.end(&console, &end)
+        told.end(&console, end)
     })
 }
 
@@ -118,15 +121,20 @@ struct Told {
     output: String,
     /// The notebook itself goes to standard output, so nothing else does.
     to_stdout: bool,
+    /// Takes the secrets out of why it failed.
+    redactor: Redactor,
 }
 
 impl Told {
     /// Tells how it ended and returns the exit code.
-    fn end(&self, console: &Console, end: &End) -> u8 {
+    fn end(&self, console: &Console, end: End) -> u8 {
+        let otherwise = if matches!(end, End::Stopped(_)) { "interrupted" } else { "error" };
         let (report, failure) = match end {
-            End::Done(report, failure) => (Some(report.as_ref()), failure.as_ref()),
+            End::Done(report, failure) => (Some(report), failure),
             End::Undone(failure) | End::Stopped(failure) => (None, Some(failure)),
         };
+        let (report, failure) = (report.as_deref(), failure.map(|failure| failure.masked(&self.redactor)));
+        let failure = failure.as_ref();
         if let Some(RunReport { outcome: Outcome::CellFailed(error), .. }) = report {
             console.block(&verdict::traceback(error));
         }
@@ -139,7 +147,6 @@ impl Told {
         if !self.json {
             return exit_code;
         }
-        let otherwise = if matches!(end, End::Stopped(_)) { "interrupted" } else { "error" };
         let run = summary::Run {
             exit_code: Some(exit_code),
             input: &self.input,

@@ -246,6 +246,11 @@ impl Settings {
         services.guardian = services.guardian.take().map(|guardian| guardian.without_variables(withheld));
     }
 
+    /// What takes the secrets out of what is said of the run.
+    pub(crate) fn redactor(&self) -> Redactor {
+        self.request.redactor.and(&self.request.secrets)
+    }
+
     /// One name cannot be both a parameter and a secret: the secret would be saved, or would not count.
     pub(crate) fn refuse_clash(&self, parameters: &Parameters) -> Result<(), Failure> {
         match self.request.secrets.names().find(|name| parameters.contains(name)) {

@@ -95,7 +95,7 @@ impl Redactor {
 
     /// The same redactor, which looks for these secrets too.
     #[must_use]
-    pub(crate) fn and(&self, secrets: &SecretParameters) -> Self {
+    pub fn and(&self, secrets: &SecretParameters) -> Self {
         if secrets.is_empty() {
             return self.clone();
         }

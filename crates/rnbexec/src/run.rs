@@ -63,6 +63,7 @@ pub async fn run_notebook(
     on_event: OnEvent<'_>,
     mut cancel: Cancel,
 ) -> Result<RunReport, RunError> {
+    let redactor = request.redactor.and(&request.secrets);
     let mut carried = Carried { attempt: 1, input: None, deadline: None };
     loop {
         let result = run_once(&request, services, &mut carried, &mut *on_event, cancel.clone())
@@ -77,6 +78,7 @@ pub async fn run_notebook(
             () = cancel.reached(CancelLevel::Drain) => return finish::hand_over(result, &request, services).await,
         }
         carried.attempt += 1;
+        let cause = redactor.plain(&cause).into_owned();
         on_event(RunEvent::Retrying { attempt: carried.attempt, cause });
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rnbexec_tests::program::{Running, signal};
-use rnbexec_tests::servers::Http;
+use rnbexec_tests::servers::{Answer, Http};
 use rnbexec_tests::{Book, Canaries, Done, Saved, Scratch, finish, wait_for};
 use serde_json::Value;
 
@@ -341,6 +341,43 @@ fn the_signature_of_a_place_and_the_password_of_a_server_show_nowhere() {
         canaries().expect_none_in("what is stored", put.body);
     }
     canaries().expect_none_below(scratch.root(), &[]);
+}
+
+/// Refuses everything, and says all there is to know; what it is asked for first is elsewhere, at a signed URL.
+fn chatterbox() -> Http {
+    Http::serve(|asked| match asked.target.strip_prefix("/moved") {
+        Some(rest) => Answer::status(302).with("location", format!("{rest}?sig={OF_PLACE}")),
+        None => {
+            let said = format!("denied {OF_VARIABLE} badge {OF_PATTERN} {OF_TOKEN} at {OF_PLACE}");
+            Answer { body: said.into(), ..Answer::status(403) }
+        }
+    })
+}
+
+#[test]
+fn what_a_server_says_is_masked_in_every_error_and_summary() {
+    let scratch = Scratch::new();
+    let server = chatterbox();
+    scratch.write("in.ipynb", Book::new().code("1").to_bytes());
+    scratch.write("secret.txt", OF_FILE);
+    scratch.write("rows.csv", "x\n1\n");
+    let place = server.url();
+    let [moved, out, file] =
+        ["/moved/in.ipynb", "/moved/out.ipynb", "/moved/x.yaml"].map(|path| format!("{place}{path}"));
+    let each = format!("{place}/moved/{{x}}.ipynb");
+    let commands: [&[&str]; 5] = [
+        &["run", &moved, "out.ipynb", "--json"],
+        &["run", "in.ipynb", &out, "--json"],
+        &["run", "in.ipynb", "out.ipynb", "-f", &file, "--json"],
+        &["batch", &moved, "--each", "rows.csv", "-o", "{x}.ipynb", "--json"],
+        &["batch", "in.ipynb", "--each", "rows.csv", "-o", &each, "--summary", "summary.jsonl"],
+    ];
+    for command in commands {
+        let done = finish(scratch.rnbexec(command).args(SECRETS).env("MY_TOKEN", OF_VARIABLE));
+        assert!(done.stderr.contains("denied *** badge *** ***"), "{command:?}: {}", done.stderr);
+        expect_silent(&done);
+    }
+    canaries().expect_none_in("the summary", scratch.read("summary.jsonl"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use rnbexec::batch::{BatchEvent, End, Planned};
+use rnbexec::redact::Redactor;
 use rnbexec::{CancelHandle, CancelLevel, Outcome, RunEvent, RunReport};
 use rnbexec_kernel::{Kernelspec, Origin};
 
@@ -54,6 +55,8 @@ pub(super) struct Told {
     pub(super) record: Option<Record>,
     /// Stops the batch when its summary cannot be written.
     pub(super) cancel: CancelHandle,
+    /// Takes the secrets out of why runs failed.
+    pub(super) redactor: Redactor,
     pub(super) kernels: Box<dyn Fn() -> Vec<Kernelspec> + Send>,
 }
 
@@ -194,7 +197,8 @@ impl Inner {
 
     fn ended(&mut self, item: &Planned, end: &End) {
         self.end_line(item.number);
-        let conclusion = Conclusion::of(item, end, &self.told.kernels);
+        let mut conclusion = Conclusion::of(item, end, &self.told.kernels);
+        conclusion.failure = conclusion.failure.map(|failure| failure.masked(&self.told.redactor));
         let failed = end.is_failure();
         let count = self.told.progress.end(item.number, failed);
         match &conclusion.failure {

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
+use super::redact::{scrub, secrets_of};
 use super::{Action, Durability, Location, Store, StoreError, StoreErrorKind, joined};
 
 /// A host that does not take a connection in this time is not available.
@@ -186,11 +187,13 @@ pub(super) async fn body(
 pub(super) async fn refused(action: Action, location: &Location, response: Response) -> StoreError {
     let status = response.status();
     let retry_after = retry_after(&response);
+    // Where it was sent on to may be a signed URL.
+    let secrets = secrets_of(response.url().as_str());
     // What the server says is often the only explanation; a page of HTML is none.
     let said = body(action, location, response).await.unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
+    let said = scrub(&explanation(&String::from_utf8_lossy(&said)), &secrets);
     let kind = kind_of(action, status, retry_after);
-    StoreError::new(action, location, kind).caused_by(location, &Answer { status, said: explanation(&said) })
+    StoreError::new(action, location, kind).caused_by(location, &Answer { status, said })
 }
 
 fn kind_of(action: Action, status: StatusCode, retry_after: Option<Duration>) -> StoreErrorKind {
