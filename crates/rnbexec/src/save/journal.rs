@@ -342,9 +342,16 @@ pub(crate) fn open_locked(path: &Path, patience: Duration) -> io::Result<Locked>
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
 
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = |access| rustix::fs::open(path, flags | access, Mode::empty());
+    // NFS locks only what is open for writing, and would have a run that lives taken for dead.
+    let file = match opened(OFlags::RDWR) {
+        Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => opened(OFlags::RDONLY),
+        opened => opened,
+    };
+    let file = File::from(file?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
