@@ -7,7 +7,7 @@ use azure_core::http::policies::Policy;
 use azure_core::http::{Context, Method, Pipeline, PipelineSendOptions, Request, Url};
 use serde_json::Value;
 
-use crate::transport::{Bearer, Http};
+use crate::transport::{Bearer, Http, Unheard};
 use crate::{AzureError, credential::Identity};
 
 /// A service that takes and gives JSON, and lets us in with tokens.
@@ -41,9 +41,13 @@ impl JsonClient {
             request.set_body(body.to_string());
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        let response = self.pipeline.send(&Context::new(), &mut request, Some(options)).await?;
+        let unheard = Unheard::default();
+        let context = Context::new().with_value(unheard.clone());
+        let failed = |error: AzureError| error.after(&unheard);
+        let sent = self.pipeline.send(&context, &mut request, Some(options)).await;
+        let response = sent.map_err(|error| failed(error.into()))?;
         if !response.status().is_success() {
-            return Err(AzureError::refused(&response));
+            return Err(failed(AzureError::refused(&response)));
         }
         let body: &[u8] = response.body().as_ref();
         if body.iter().all(u8::is_ascii_whitespace) {

@@ -9,7 +9,7 @@ use azure_core::http::headers::{HeaderName, Headers};
 use serde::Deserialize;
 
 use crate::storage::xml::Element;
-use crate::transport::retry_after;
+use crate::transport::{Unheard, retry_after};
 
 /// An Azure service, or the way to it, failed. The source is the library's own error; it may name the URL, with the
 /// signature in it: whoever shows it must take the secrets out.
@@ -17,7 +17,8 @@ use crate::transport::retry_after;
 pub struct AzureError {
     kind: AzureErrorKind,
     answer: Option<Box<ServiceAnswer>>,
-    source: Option<azure_core::Error>,
+    source: Option<Box<azure_core::Error>>,
+    may_be_done: bool,
 }
 
 /// Why, by what the caller can do.
@@ -79,14 +80,31 @@ impl AzureError {
         self.answer.as_deref()
     }
 
+    /// Whether what was asked for may be done all the same: to this attempt or an earlier one no answer came, or one that does
+    /// not say.
+    pub fn may_be_done(&self) -> bool {
+        self.may_be_done
+    }
+
+    /// The same, of a call whose attempts went so.
+    pub(crate) fn after(mut self, unheard: &Unheard) -> Self {
+        self.may_be_done |= unheard.get();
+        self
+    }
+
     pub(crate) fn settings(problem: impl Into<String>) -> Self {
-        Self { kind: AzureErrorKind::Settings { problem: problem.into() }, answer: None, source: None }
+        Self {
+            kind: AzureErrorKind::Settings { problem: problem.into() },
+            answer: None,
+            source: None,
+            may_be_done: false,
+        }
     }
 
     /// An answer that is no error of the service and still not what was asked for.
     pub(crate) fn unexpected(problem: impl Into<String>) -> Self {
         let source = azure_core::Error::with_message(ErrorKind::DataConversion, problem.into());
-        Self { kind: AzureErrorKind::Other, answer: None, source: Some(source) }
+        Self { kind: AzureErrorKind::Other, answer: None, source: Some(Box::new(source)), may_be_done: false }
     }
 
     /// For a caller to whom a conflict means no more than to try again.
@@ -99,14 +117,19 @@ impl AzureError {
 
     /// The same for a second question that it answers too, without its source.
     pub(crate) fn again(&self) -> Self {
-        Self { kind: self.kind.clone(), answer: self.answer.clone(), source: None }
+        Self {
+            kind: self.kind.clone(),
+            answer: self.answer.clone(),
+            source: None,
+            may_be_done: self.may_be_done,
+        }
     }
 
     /// The service refused.
     pub(crate) fn refused(response: &RawResponse) -> Self {
         let answer = ServiceAnswer::read(response.status().into(), response.headers(), response.body());
         let kind = kind_of(answer.status, answer.code.as_deref(), retry_after(response.headers()));
-        Self { kind, answer: Some(Box::new(answer)), source: None }
+        Self { kind, answer: Some(Box::new(answer)), source: None, may_be_done: false }
     }
 }
 
@@ -132,7 +155,7 @@ impl fmt::Display for ServiceAnswer {
 
 impl std::error::Error for AzureError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source as _)
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -157,7 +180,9 @@ impl From<azure_core::Error> for AzureError {
             ErrorKind::Connection | ErrorKind::Io => AzureErrorKind::Unavailable { retry_after: None },
             _ => AzureErrorKind::Other,
         };
-        Self { kind, answer, source: Some(error) }
+        // Also one that breaks off is an answer that was not heard.
+        let may_be_done = matches!(error.kind(), ErrorKind::Connection | ErrorKind::Io);
+        Self { kind, answer, source: Some(Box::new(error)), may_be_done }
     }
 }
 

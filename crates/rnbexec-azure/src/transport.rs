@@ -18,7 +18,7 @@ use azure_core::http::{
 };
 
 use crate::AzureError;
-pub(crate) use policies::{Bearer, Outages, Rejected, rejected, retry_after};
+pub(crate) use policies::{Bearer, Outages, Rejected, Unheard, rejected, retry_after};
 use policies::{Journal, Retries};
 
 /// A service that does not take a connection in this time is not available.

@@ -1,6 +1,7 @@
 //! What happens to each call and to each attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,22 @@ use super::RetryPolicy;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+
+/// Whether some attempt of a call may have done what it asked for without our hearing of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unheard(Arc<AtomicBool>);
+
+impl Unheard {
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(ctx: &Context<'_>) {
+        if let Some(Self(unheard)) = ctx.value() {
+            unheard.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Tries a call again, within bounds.
 #[derive(Debug)]
@@ -37,6 +54,7 @@ impl Policy for Retries {
         loop {
             let left = self.policy.total.saturating_sub(started.elapsed());
             let Ok(result) = timeout(left, first.send(ctx, request, rest)).await else {
+                Unheard::note(ctx);
                 let message = format!("no answer within {:?}", self.policy.total);
                 return Err(azure_core::Error::with_message(ErrorKind::Io, message));
             };
@@ -47,6 +65,10 @@ impl Policy for Retries {
                 }
                 Err(_) => return result,
             };
+            // The others say that nothing was done.
+            if matches!(failure, Failure::NoAnswer | Failure::Answer(500 | 502 | 504, _)) {
+                Unheard::note(ctx);
+            }
             let left = self.policy.total.saturating_sub(started.elapsed());
             let Some(pause) = self.pause(failure, attempt, fastrand::f64()).filter(|pause| *pause < left)
             else {
