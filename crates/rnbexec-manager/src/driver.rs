@@ -14,6 +14,7 @@ use rnbexec::{Cancel, CancelHandle, CancelLevel, Input, KernelRequest, RunEvent,
 use rnbexec_azure::sentinel::{Incident, IncidentRef};
 use rnbexec_kernel::LaunchError;
 use rnbexec_notebook::{CellStatus, Json, Notebook};
+use uuid::Uuid;
 
 use crate::bundle::Bundle;
 use crate::case::{self, Ending, Step};
@@ -23,11 +24,12 @@ use crate::event::Event;
 use crate::incidents::{Request, Sent, Write};
 use crate::lease::KeptDelivery;
 use crate::ledger::{Case, Facts, LedgerError, Outcome};
-use crate::manager::{EXECUTED, Manager};
+use crate::manager::{BUNDLE, EXECUTED, Manager};
 use crate::place::{Destination, Place};
-use crate::policy::{Withheld, task_id, untouchable};
+use crate::policy::{Withheld, task_name, untouchable};
 use crate::redact;
 use crate::route::Triage;
+use crate::run_key;
 use crate::verdict::Judgement;
 
 /// How often a change is decided anew because the incident changed meanwhile.
@@ -55,7 +57,8 @@ pub(crate) async fn drive(
     let lost = kept.as_ref().map(KeptDelivery::lost);
     let too_often = kept.as_ref().is_some_and(|kept| kept.delivery().is_too_often());
     manager.tell(&Event::Started { case: &case });
-    let mut work = Work { manager, case: &mut case, kept, cancel: stopped };
+    let folder = manager.run_folder(&case.key);
+    let mut work = Work { manager, case: &mut case, folder, kept, cancel: stopped };
     tokio::select! {
         drove = work.finish(too_often) => drove,
         never = pass_on(cancels, lost, stop) => never,
@@ -119,14 +122,17 @@ impl From<LedgerError> for Stopped {
 pub(crate) struct Work<'a> {
     manager: &'a Manager,
     case: &'a mut Case,
+    /// Where its files are: nobody else works there.
+    folder: PathBuf,
     kept: Option<KeptDelivery>,
     cancel: Cancel,
 }
 
 impl<'a> Work<'a> {
-    /// A case that no source waits for.
-    pub(crate) fn new(manager: &'a Manager, case: &'a mut Case, cancel: Cancel) -> Self {
-        Self { manager, case, kept: None, cancel }
+    /// A case that no ledger knows: whoever works on the same one for good does so elsewhere.
+    pub(crate) fn planned(manager: &'a Manager, case: &'a mut Case, cancel: Cancel) -> Self {
+        let folder = manager.plan_folder(&case.key);
+        Self { manager, case, folder, kept: None, cancel }
     }
 
     async fn finish(&mut self, too_often: bool) -> Result<Drove, LedgerError> {
@@ -153,7 +159,7 @@ impl<'a> Work<'a> {
                 Err(Stopped::Ledger(error)) => return Err(error),
                 Err(Stopped::Failed(trouble)) => {
                     if let Some(wait) = self.fail(&trouble).await? {
-                        self.release(wait).await;
+                        self.hand_back(wait).await?;
                         return Ok(Drove::Waits);
                     }
                 }
@@ -185,7 +191,7 @@ impl<'a> Work<'a> {
             return Ok(self.skip(reason));
         }
         // A triage that is begun again runs the notebook again.
-        self.discard("executed.ipynb").await?;
+        self.discard(EXECUTED).await?;
         self.case.facts.severity_at_claim = Some(incident.severity().to_owned());
         self.case.facts.changing = None;
         self.fetch(incident).await?;
@@ -211,14 +217,14 @@ impl<'a> Work<'a> {
         let input = Input::Bytes { bytes: notebook.bytes.clone(), path: Some(notebook.path.clone()) };
         let mut request = RunRequest::new(input, Location::Local(self.executed_path()));
         request.parameters =
-            self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file("bundle.json")));
+            self.manager.parameters(&triage, &notebook, &bundle.incident, Some(&self.file(BUNDLE)));
         request.redactor = (*self.manager.redactor()).clone();
         request.tells_outputs = false;
         let working_folder = self.working_folder(&triage).await?;
         request.kernel = KernelRequest { cwd: Some(working_folder.clone()), ..triage.kernel_request() };
         // What it is given to read can be read, and a folder that is its own can be written.
         let containment = &mut request.kernel.containment;
-        containment.readable.push(self.file("bundle.json"));
+        containment.readable.push(self.file(BUNDLE));
         if triage.working_folder.is_none() && containment.files != Files::Open {
             containment.work_folders.push(working_folder);
         }
@@ -266,7 +272,7 @@ impl<'a> Work<'a> {
 
     /// Reads what the notebook found.
     async fn judge(&mut self) -> Result<Done, Stopped> {
-        let notebook = self.executed().await?;
+        let notebook = self.executed().await?.filter(has_ended);
         let judgement = match &notebook {
             Some(notebook) => self.manager.judge(notebook),
             None => Judgement::Unclear { problem: "the executed notebook is gone".to_owned() },
@@ -328,7 +334,7 @@ impl<'a> Work<'a> {
         };
         self.still_ours()?;
         self.tell(|key, facts| Event::Linking { key, facts });
-        if self.manager.incidents.send(&incident, &write).await? == Sent::Conflict {
+        if self.manager.incidents.send(&incident, &write).await? != Sent::Written {
             let doing = "something about the incident changed just when it was commented on";
             return Err(Trouble::new(Class::Unavailable, doing).into());
         }
@@ -366,11 +372,16 @@ impl<'a> Work<'a> {
                     }
                 }
                 let sent = self.manager.incidents.send(&incident, write).await;
-                if matches!(write, Write::Incident { .. }) && !matches!(sent, Ok(Sent::Written)) {
-                    // Nothing came of it. Only of a write whose end nobody saw that is not known.
+                // Of a write whose end nobody saw that is not known.
+                let came_to_nothing = match &sent {
+                    Ok(Sent::Written) => false,
+                    Ok(Sent::Conflict { may_be_ours }) => !may_be_ours,
+                    Err(trouble) => !trouble.may_be_done(),
+                };
+                if matches!(write, Write::Incident { .. }) && came_to_nothing {
                     self.case.facts.changing = None;
                 }
-                if sent? == Sent::Conflict {
+                if sent? != Sent::Written {
                     conflict = true;
                     break;
                 }
@@ -404,7 +415,11 @@ impl<'a> Work<'a> {
         if let Some(kept) = self.kept.take() {
             let lost = kept.is_lost();
             let delivery = kept.end().await;
+            // Whoever has it now may delete it, or it is deleted and the answer was lost: no message may ever come again. If one
+            // does, it finds its case at its end.
+            self.case.facts.needs_delivery = false;
             if lost {
+                self.manager.ledger.keep_facts(&self.case.key, &self.case.facts).await?;
                 return Err(Stopped::GiveBack("the source gave the incident to somebody else"));
             }
             let source = &self.manager.source;
@@ -413,10 +428,7 @@ impl<'a> Work<'a> {
             } else {
                 source.acknowledge(&delivery).await
             };
-            if let Err(trouble) = told {
-                // It is renewed again until the next attempt, or its time runs out and it comes back.
-                return Err(trouble.into());
-            }
+            told?;
             self.effect("told the source");
         }
         self.clear_away().await?;
@@ -437,13 +449,13 @@ impl<'a> Work<'a> {
     /// Keeps the incident with its entities and alerts.
     async fn fetch(&self, incident: Incident) -> Result<Bundle, Trouble> {
         let bundle = self.manager.incidents.bundle(incident).await?;
-        self.keep("bundle.json", bundle.to_vec().into()).await?;
+        self.keep(BUNDLE, bundle.to_vec().into()).await?;
         Ok(bundle)
     }
 
     /// The bundle that was kept when the case was claimed; fetched anew when somebody cleared it away.
     async fn bundle(&self) -> Result<Bundle, Trouble> {
-        let path = self.file("bundle.json");
+        let path = self.file(BUNDLE);
         let unreadable = || Trouble::new(Class::Refused, format!("cannot read {}", path.display()));
         let bytes = match tokio::fs::read(&path).await {
             Ok(bytes) => bytes,
@@ -472,7 +484,7 @@ impl<'a> Work<'a> {
     /// What is published: the report first, so that what links to it never leads nowhere.
     pub(crate) async fn documents(&self, place: &Place) -> Result<Vec<Document>, Trouble> {
         let missing = || Trouble::new(Class::Refused, "the executed notebook is gone");
-        let mut notebook = self.executed().await?.ok_or_else(missing)?;
+        let mut notebook = self.executed().await?.filter(has_ended).ok_or_else(missing)?;
         let redactor = self.manager.redactor();
         let masked = redactor.notebook(&mut notebook);
         if !masked.is_empty() {
@@ -510,7 +522,12 @@ impl<'a> Work<'a> {
         let Some(place) = self.place().await? else { return Ok(None) };
         let message =
             self.manager.render_comment(template, incident, &self.case.key, &self.case.facts, &place);
-        Ok(Some(Write::Comment { id: self.case.key.id_of("comment"), message }))
+        Ok(Some(Write::Comment { id: self.id_of("comment"), message }))
+    }
+
+    /// The id of something that is added to the incident.
+    fn id_of(&self, name: &str) -> Uuid {
+        run_key::id_of(&self.case.facts.incident_id, self.case.facts.activity, name)
     }
 
     /// What the policy wants written to the incident as it is now. Says in the facts what it changes and what not.
@@ -529,7 +546,7 @@ impl<'a> Work<'a> {
         let body = decision.change.as_ref().and_then(|change| change.body(incident));
         let mut writes: Vec<Write> = body.into_iter().map(|body| Write::Incident { body }).collect();
         writes.extend(decision.tasks.into_iter().enumerate().map(|(index, task)| Write::Task {
-            id: task_id(&self.case.key, index, &task),
+            id: self.id_of(&task_name(index, &task)),
             title: task.title,
             description: task.description,
         }));
@@ -577,12 +594,12 @@ impl<'a> Work<'a> {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.manager.run_folder(&self.case.key).join(name)
+        self.folder.join(name)
     }
 
     /// The folder the kernel works in; it is there.
     async fn working_folder(&self, triage: &Triage) -> Result<PathBuf, Trouble> {
-        let folder = self.manager.working_folder(&self.case.key, triage);
+        let folder = Manager::working_folder(&self.folder, triage);
         let made = tokio::fs::create_dir_all(&folder).await;
         made.map_err(|error| {
             Trouble::new(Class::Unavailable, format!("cannot make the folder {}", folder.display()))
@@ -615,10 +632,9 @@ impl<'a> Work<'a> {
         if self.manager.keeps(self.case.state.ending) {
             return Ok(());
         }
-        let folder = self.manager.run_folder(&self.case.key);
-        match tokio::fs::remove_dir_all(&folder).await {
+        match tokio::fs::remove_dir_all(&self.folder).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let doing = format!("cannot remove {}", folder.display());
+                let doing = format!("cannot remove {}", self.folder.display());
                 Err(Trouble::new(Class::Unavailable, doing).because(error))
             }
             _ => Ok(()),
@@ -629,6 +645,12 @@ impl<'a> Work<'a> {
 
     async fn advance(&mut self, done: Done) -> Result<(), LedgerError> {
         let step = self.case.state.step;
+        // What kept the step from being done keeps it no more.
+        let went_well =
+            matches!(done.event, case::Event::Done | case::Event::Finding | case::Event::NoFinding);
+        if went_well && step < Step::Acknowledge {
+            (self.case.facts.reason, self.case.facts.class) = (None, None);
+        }
         let next = case::next(self.case.state, done.event, |class| self.manager.retry(class));
         let detail = self.manager.redactor().text(&done.detail).0.into_owned();
         self.record(step, next, Outcome::Result(&detail)).await?;
@@ -647,6 +669,10 @@ impl<'a> Work<'a> {
             self.case.facts.reason = Some(reason.clone());
             self.case.facts.class = Some(trouble.class());
         }
+        if step == Step::Settle && next.state.ending == Some(Ending::Parked) {
+            // It was only meant to be changed.
+            self.case.facts.change = None;
+        }
         self.record(step, next, Outcome::Failure(&reason)).await?;
         let (wait, failures) = (next.wait, next.state.failures);
         self.tell(|key, facts| Event::Failure { key, facts, step, reason: &reason, failures, wait });
@@ -662,19 +688,18 @@ impl<'a> Work<'a> {
 
     async fn give_back(&mut self, reason: &'static str) -> Result<Drove, LedgerError> {
         self.manager.ledger.give_back(&self.case.key).await?;
-        self.release(Duration::ZERO).await;
+        self.hand_back(Duration::ZERO).await?;
         self.tell(|key, facts| Event::GivenBack { key, facts, reason });
         Ok(Drove::GivenBack)
     }
 
-    /// Lets the source hand the incident out again after `wait`. That it cannot be told changes nothing: its lease ends.
-    async fn release(&mut self, wait: Duration) {
-        let Some(kept) = self.kept.take() else { return };
+    /// Lets the source hand the incident out again after `wait`: how often it may fail its class says, and the count of its
+    /// deliveries is that of those whom it killed.
+    async fn hand_back(&mut self, wait: Duration) -> Result<(), LedgerError> {
+        let Some(kept) = self.kept.take() else { return Ok(()) };
         let lost = kept.is_lost();
         let delivery = kept.end().await;
-        if !lost && let Err(error) = self.manager.source.release(&delivery, wait).await {
-            tracing::debug!("cannot release a message: {}", error.in_full());
-        }
+        if lost { Ok(()) } else { self.manager.hand_back(&delivery, wait).await }
     }
 
     fn may_go_on(&self) -> Result<(), &'static str> {
@@ -727,10 +752,15 @@ fn named(destination: &Destination) -> (&'static str, String) {
 /// Whether a notebook that was found in the run's folder is a whole run, not what a killed one left behind.
 fn ran_to_its_end(notebook: &Notebook) -> bool {
     let papermill = notebook.metadata().get("papermill").and_then(Json::as_object);
-    let ended = papermill.is_some_and(|run| {
-        let ended = run.get("end_time").and_then(Json::as_str).is_some();
-        ended && !matches!(run.get("exception"), Some(Json::Bool(true) | Json::String(_)))
-    });
-    let unfinished = |status| matches!(status, Some(CellStatus::Running | CellStatus::Failed));
-    ended && !notebook.cells().iter().any(|cell| unfinished(CellStatus::of(cell)))
+    let failed =
+        papermill.is_some_and(|run| matches!(run.get("exception"), Some(Json::Bool(true) | Json::String(_))));
+    let failed_in = |cell| CellStatus::of(cell) == Some(CellStatus::Failed);
+    has_ended(notebook) && !failed && !notebook.cells().iter().any(failed_in)
+}
+
+/// Whether its run is over, well or not: what is still being written is neither judged nor published.
+fn has_ended(notebook: &Notebook) -> bool {
+    let papermill = notebook.metadata().get("papermill").and_then(Json::as_object);
+    papermill.is_some_and(|run| run.get("end_time").and_then(Json::as_str).is_some())
+        && !notebook.cells().iter().any(|cell| CellStatus::of(cell) == Some(CellStatus::Running))
 }

@@ -52,13 +52,14 @@ pub struct Trouble {
     class: Class,
     doing: String,
     retry_after: Option<Duration>,
+    may_be_done: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Trouble {
     /// A failure of this class while `doing` something: a lowercase fragment that names the thing.
     pub fn new(class: Class, doing: impl Into<String>) -> Self {
-        Self { class, doing: doing.into(), retry_after: None, source: None }
+        Self { class, doing: doing.into(), retry_after: None, may_be_done: false, source: None }
     }
 
     /// With what caused it.
@@ -79,12 +80,18 @@ impl Trouble {
             | AzureErrorKind::Settings { .. } => (Class::Permission, None),
             _ => (Class::Refused, None),
         };
-        Self { class, doing: doing.into(), retry_after, source: Some(Box::new(error)) }
+        let may_be_done = error.may_be_done();
+        Self { class, doing: doing.into(), retry_after, may_be_done, source: Some(Box::new(error)) }
     }
 
     /// How it is tried again.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// Whether a service may have done what it was asked for all the same, and its answer was lost.
+    pub fn may_be_done(&self) -> bool {
+        self.may_be_done
     }
 
     /// How long the service asked to be left alone.

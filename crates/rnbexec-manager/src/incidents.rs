@@ -60,7 +60,10 @@ pub enum Sent {
     /// It is written.
     Written,
     /// The incident changed meanwhile: read it again and decide again.
-    Conflict,
+    Conflict {
+        /// It may be this write that changed it, the answer to whose first attempt was lost.
+        may_be_ours: bool,
+    },
 }
 
 /// One HTTP request, as `manager plan` shows it.

@@ -155,6 +155,15 @@ pub enum Enlisted {
     SameActivity(Box<Case>),
 }
 
+/// Why a case begins again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Somebody asked for it, whatever the incident is like.
+    AskedFor,
+    /// It was passed over when its turn came, and is to be triaged by now: an incident that was opened again.
+    ToBeTriaged,
+}
+
 /// One line of a case's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -535,7 +544,13 @@ impl Ledger {
     }
 
     /// Begins a case again at `step`, as if it had never failed. `false` when somebody works on it, or there is none.
-    pub async fn begin_again(&self, key: &RunKey, at: Step, now: Timestamp) -> Result<bool, LedgerError> {
+    pub async fn begin_again(
+        &self,
+        key: &RunKey,
+        at: Step,
+        why: Again,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
         let key = key.clone();
         self.with(move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -545,7 +560,7 @@ impl Ledger {
             };
             // Nobody's message stands behind it any more.
             case.facts.needs_delivery = false;
-            case.facts.asked_for = true;
+            case.facts.asked_for |= why == Again::AskedFor;
             case.facts.reason = None;
             case.facts.class = None;
             let state = case.state.begun_again(at);
@@ -561,7 +576,17 @@ impl Ledger {
                     json(&case.facts),
                 ],
             )?;
-            note(&transaction, &key, now, at, "note", "begun again by hand")?;
+            note(
+                &transaction,
+                &key,
+                now,
+                at,
+                "note",
+                match why {
+                    Again::AskedFor => "begun again by hand",
+                    Again::ToBeTriaged => "begun again: the incident is to be triaged by now",
+                },
+            )?;
             transaction.commit()?;
             Ok(true)
         })

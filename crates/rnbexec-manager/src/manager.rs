@@ -66,6 +66,9 @@ pub struct Manager {
 /// The executed notebook's name in a case's folder.
 pub(crate) const EXECUTED: &str = "executed.ipynb";
 
+/// The name there of the incident with all that belongs to it.
+pub(crate) const BUNDLE: &str = "bundle.json";
+
 /// What is redacted: what the configuration says, and the secrets that became known.
 pub(crate) struct Redaction {
     patterns: Vec<Pattern>,
@@ -299,9 +302,14 @@ impl Manager {
         run_folder(&self.config.state.folder, key)
     }
 
-    /// The folder that the kernel of a case works in: the one of its route, or one of its own.
-    pub(crate) fn working_folder(&self, key: &RunKey, triage: &Triage) -> PathBuf {
-        triage.working_folder.clone().unwrap_or_else(|| self.run_folder(key).join("work"))
+    /// Where the files of the same case are when it is only planned.
+    pub(crate) fn plan_folder(&self, key: &RunKey) -> PathBuf {
+        self.run_folder(key).with_extension("plan")
+    }
+
+    /// The folder that the kernel of a case works in: the one of its route, or one of its own, in the folder of its files.
+    pub(crate) fn working_folder(folder: &Path, triage: &Triage) -> PathBuf {
+        triage.working_folder.clone().unwrap_or_else(|| folder.join("work"))
     }
 
     /// The kernel of a case that is waiting for its turn.
@@ -310,7 +318,7 @@ impl Manager {
         let Some((_, triage)) = triages.iter().find(|(route, _)| *route == case.facts.route) else {
             return Expected::Nothing;
         };
-        let folder = self.working_folder(&case.key, triage);
+        let folder = Self::working_folder(&self.run_folder(&case.key), triage);
         match tokio::fs::create_dir_all(&folder).await {
             Ok(()) => Expected::In(folder),
             // Its own run will say so.
@@ -337,14 +345,14 @@ impl Manager {
         }
     }
 
-    /// Hands a message back on whose behalf nothing was begun, which is not held against its incident.
+    /// Hands a message back in good order, which is not held against its incident.
     pub(crate) async fn hand_back(&self, delivery: &Delivery, wait: Duration) -> Result<(), LedgerError> {
         let noted = self.ledger.note_unbegun(&self.source.name(), &delivery.message_id, self.now()).await;
         self.release(delivery, wait).await;
         noted
     }
 
-    /// The delivery, with only those counted for which something was begun, or of which nobody knows.
+    /// The delivery, with only those counted that nobody handed back.
     pub(crate) async fn counted(&self, delivery: Delivery) -> Result<Delivery, LedgerError> {
         let unbegun = self.ledger.unbegun(&self.source.name(), &delivery.message_id).await?;
         Ok(Delivery { count: delivery.count.saturating_sub(unbegun), ..delivery })

@@ -21,7 +21,7 @@ use crate::driver::{Drove, drive};
 use crate::error::{Class, Trouble};
 use crate::event::Event;
 use crate::lease::KeptDelivery;
-use crate::ledger::{Case, Enlisted, Facts, LedgerError, rank};
+use crate::ledger::{Again, Case, Enlisted, Facts, LedgerError, rank};
 use crate::manager::Manager;
 use crate::policy::untouchable;
 use crate::route::{Action, Choice};
@@ -386,7 +386,7 @@ impl<'a> Pass<'a> {
                 let reason = trouble.in_full();
                 self.manager.tell(&Event::PassedOver { incident: &name, reason: &reason });
                 if let Some(delivery) = delivery {
-                    self.put_off(&delivery, &reason).await;
+                    self.put_off(&delivery, &trouble, &reason).await?;
                 }
                 self.report.trouble(trouble, self.memory);
                 return Ok(false);
@@ -396,14 +396,19 @@ impl<'a> Pass<'a> {
         Ok(true)
     }
 
-    /// A message whose incident cannot be looked at comes again later, or is put aside when it came too often.
-    async fn put_off(&self, delivery: &Delivery, reason: &str) {
-        if !delivery.is_too_often() {
-            return self.manager.release(delivery, later(delivery)).await;
+    /// A message whose incident cannot be looked at comes again later. One at which nothing can be seen is put aside when it came
+    /// too often; that nobody answers, or that a role is missing, says nothing against it.
+    async fn put_off(&self, delivery: &Delivery, trouble: &Trouble, reason: &str) -> Result<(), LedgerError> {
+        let wait = later(delivery).max(trouble.retry_after().unwrap_or_default());
+        if matches!(trouble.class(), Class::Unavailable | Class::Permission) {
+            return self.manager.hand_back(delivery, wait).await;
         }
-        if let Err(error) = self.manager.source.park(delivery, reason).await {
+        if !delivery.is_too_often() {
+            self.manager.release(delivery, wait).await;
+        } else if let Err(error) = self.manager.source.park(delivery, reason).await {
             tracing::warn!("cannot put a message aside: {}", error.in_full());
         }
+        Ok(())
     }
 
     async fn deliver(&mut self, case: Case, delivery: Delivery) -> Result<(), LedgerError> {
@@ -432,16 +437,22 @@ impl<'a> Pass<'a> {
                 Ok(Arrived::Case(Box::new(case)))
             }
             Enlisted::Known(case) | Enlisted::SameActivity(case) if case.state.step.is_final() => {
-                if manager.again && arrival.asked_for {
-                    manager.ledger.begin_again(&case.key, Step::Claim, manager.now()).await?;
-                    return Ok(Arrived::Case(case));
-                }
-                Ok(Arrived::Nothing(Why::Known(case)))
+                // What was closed when its turn came may have been opened again, which is no new activity.
+                let why = match case.state.ending {
+                    _ if manager.again && arrival.asked_for => Again::AskedFor,
+                    Some(Ending::Skipped) => Again::ToBeTriaged,
+                    _ => return Ok(Arrived::Nothing(Why::Known(case))),
+                };
+                manager.ledger.begin_again(&case.key, Step::Claim, why, manager.now()).await?;
+                Ok(Arrived::Case(case))
             }
             Enlisted::Known(case) | Enlisted::SameActivity(case) => {
                 // Whoever asks for it does not want to wait for its time.
                 if manager.again && arrival.asked_for {
-                    manager.ledger.begin_again(&case.key, case.state.step, manager.now()).await?;
+                    manager
+                        .ledger
+                        .begin_again(&case.key, case.state.step, Again::AskedFor, manager.now())
+                        .await?;
                 }
                 Ok(Arrived::Case(case))
             }

@@ -156,7 +156,7 @@ impl Manager {
     }
 
     async fn plan_one(&self, mut case: Case, cancel: Cancel) -> Planned {
-        let mut work = Work::new(self, &mut case, cancel);
+        let mut work = Work::planned(self, &mut case, cancel);
         let (etag, outcome) = match work.dry().await {
             Ok(dry) => dry,
             Err(trouble) => {
@@ -188,11 +188,11 @@ impl Manager {
     async fn apply_one(&self, planned: &Planned, cancel: Cancel) -> Result<Applied, PassError> {
         let case = match self.check(planned, cancel.clone()).await {
             Ok(()) => self.take_over(planned).await?,
-            Err(reason) => return Ok(Applied::Refused { reason }),
+            Err(reason) => Err(reason),
         };
-        let Some(case) = case else {
-            let reason = "it was triaged meanwhile, or is being triaged".to_owned();
-            return Ok(Applied::Refused { reason });
+        let case = match case {
+            Ok(case) => case,
+            Err(reason) => return Ok(Applied::Refused { reason }),
         };
         let key = case.key.clone();
         let drove = crate::driver::drive(self, case, None, [cancel, Cancel::never()]).await?;
@@ -221,7 +221,7 @@ impl Manager {
             return Err("the incident changed since the plan was made".to_owned());
         }
         let mut case = self.planned_case(planned);
-        let mut work = Work::new(self, &mut case, cancel);
+        let mut work = Work::planned(self, &mut case, cancel);
         let again = work.requests().await.map_err(|error| error.in_full())?.1;
         if again != *requests {
             return Err("what would be sent is not what was planned: the configuration changed".to_owned());
@@ -235,22 +235,39 @@ impl Manager {
         Case { key: planned.run.clone(), state, due: now, owned: false, enlisted: now, updated: now, facts }
     }
 
-    /// Puts the case into the ledger as one that is to be published, and claims it.
-    async fn take_over(&self, planned: &Planned) -> Result<Option<Case>, LedgerError> {
+    /// Puts the case into the ledger as one that is to be published, and claims it; or says why not.
+    async fn take_over(&self, planned: &Planned) -> Result<Result<Case, String>, LedgerError> {
+        let taken = || Ok(Err("it was triaged meanwhile, or is being triaged".to_owned()));
         let facts = planned.facts.clone();
         let enlisted = self.ledger.enlist(planned.run.clone(), facts, true, self.now()).await?;
         if let Enlisted::Known(case) = &enlisted
             && case.state.step.is_final()
         {
-            return Ok(None);
+            return taken();
         }
-        let Some(mut case) = self.ledger.claim(&planned.run, self.now()).await? else { return Ok(None) };
+        let Some(mut case) = self.ledger.claim(&planned.run, self.now()).await? else { return taken() };
+        if let Err(error) = self.bring_over(&case.key).await {
+            self.ledger.give_back(&case.key).await?;
+            return Ok(Err(format!("its files cannot be taken over: {error}")));
+        }
         case.facts = planned.facts.clone();
         let next = case::Next { state: self.planned_case(planned).state, wait: None };
         let what = Outcome::Result("planned before, and applied now");
         self.ledger.record(&case.key, case.state.step, next, &case.facts, what, self.now()).await?;
         case.state = next.state;
-        Ok(Some(case))
+        Ok(Ok(case))
+    }
+
+    /// Takes what a plan was made with for what is published.
+    async fn bring_over(&self, key: &RunKey) -> std::io::Result<()> {
+        let folder = self.run_folder(key);
+        // Of a triage that was begun before and came to nothing.
+        if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        tokio::fs::rename(self.plan_folder(key), folder).await
     }
 }
 

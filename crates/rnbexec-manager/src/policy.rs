@@ -11,9 +11,7 @@ use std::fmt;
 
 use rnbexec_azure::sentinel::Incident;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::RunKey;
 use crate::change::{IncidentChange, Status};
 use crate::comment::safe_html;
 use crate::severity::Severity;
@@ -106,7 +104,7 @@ impl Known<'_> {
 pub struct Decision {
     /// What changes; `None` when nothing does.
     pub change: Option<IncidentChange>,
-    /// Tasks to add, the descriptions as HTML that is safe to show. Their ids are [`task_id`]s.
+    /// Tasks to add, the descriptions as HTML that is safe to show. Their ids follow from their [`task_name`]s.
     pub tasks: Vec<Task>,
     /// What the verdict, or the settings, asked for and did not get.
     pub withheld: Vec<Withheld>,
@@ -127,9 +125,9 @@ impl fmt::Display for Withheld {
     }
 }
 
-/// The id of a task: always the same for the same run, so that adding it again replaces it.
-pub fn task_id(run: &RunKey, index: usize, task: &Task) -> Uuid {
-    run.id_of(&format!("task {index} {}", task.title))
+/// What a task is called among all that is added to its incident.
+pub fn task_name(index: usize, task: &Task) -> String {
+    format!("task {index} {}", task.title)
 }
 
 /// Decides what a finding does to the incident as it is now.

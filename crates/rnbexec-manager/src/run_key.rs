@@ -11,8 +11,8 @@ use uuid::Uuid;
 /// Which triage of which incident this is: the incident, its last *activity*, the notebook and its parameters.
 ///
 /// Not its last modification: our own comment modifies an incident, and a manager would triage itself for ever. The
-/// place of the published notebook and the id of the comment derive from the key, so that whoever does the same work again,
-/// on whichever machine, overwrites instead of adding.
+/// place of the published notebook derives from the key, so that whoever does the same work again, on whichever machine,
+/// overwrites instead of adding; what is added to the incident has an [`id_of`] the incident and its activity alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunKey(String);
@@ -43,12 +43,15 @@ impl RunKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// The id of what this triage adds to its incident under `name` (`comment`, `task 0`): always the same, so that adding it
-    /// again replaces it.
-    pub fn id_of(&self, name: &str) -> Uuid {
-        Uuid::new_v5(&NAMESPACE, format!("{} {name}", self.0).as_bytes())
-    }
+/// The id of what a triage adds to the incident with this ARM id (compared without case), as of its last activity, under `name`
+/// (`comment`, `task 0`). Always the same, so that adding it again replaces it: also when it is triaged again with another
+/// notebook, or elsewhere with other parameters.
+pub(crate) fn id_of(incident_id: &str, activity: Option<Timestamp>, name: &str) -> Uuid {
+    let activity = activity.map(|time| time.to_string()).unwrap_or_default();
+    let incident = incident_id.to_lowercase();
+    Uuid::new_v5(&NAMESPACE, format!("{incident}\n{activity}\n{name}").as_bytes())
 }
 
 impl fmt::Display for RunKey {
@@ -117,11 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_derive_from_the_key() {
-        let one = key("x", 1, "nb", "{}");
-        assert_eq!(one.id_of("comment"), one.id_of("comment"));
-        assert_ne!(one.id_of("comment"), one.id_of("task 0"));
-        assert_ne!(one.id_of("comment"), key("x", 2, "nb", "{}").id_of("comment"));
+    fn ids_derive_from_the_incident_and_its_activity() {
+        let id = |incident, activity, name| id_of(incident, Timestamp::from_second(activity).ok(), name);
+        assert_eq!(id("/Incidents/x", 1, "comment"), id("/incidents/X", 1, "comment"));
+        for (incident, activity, name) in
+            [("/incidents/x", 1, "task 0"), ("/incidents/x", 2, "comment"), ("/incidents/y", 1, "comment")]
+        {
+            assert_ne!(id(incident, activity, name), id("/incidents/x", 1, "comment"));
+        }
     }
 
     #[test]

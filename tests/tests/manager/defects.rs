@@ -348,6 +348,16 @@ async fn defect_13_managers_that_know_nothing_of_each_other_write_the_same_comme
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn defect_13_managers_with_other_parameters_write_the_same_comment() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = &desk.seed(1)[0];
+    desk.once().await;
+    desk.once_with(&[("state.folder", "elsewhere"), ("run.parameters", "{ depth = 2 }")]).await;
+    assert_eq!(desk.runs().len(), 2, "{}", desk.log());
+    assert_eq!(desk.azure.comments(incident).len(), 1, "{}", desk.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn defect_14_a_missing_module_is_named_and_the_incident_untouched() {
     let desk = Desk::scripted();
     let incidents = desk.seed_scripts(&[("Low", "import msticpy.data.azure_sentinel")]);

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rnbexec::Cancel;
 use rnbexec_manager::Class;
 use rnbexec_manager::case::{Ending, Step};
+use rnbexec_manager::ledger::Again;
 use rnbexec_tests::Desk;
 use rnbexec_tests::azure::{Fault, On, Plane, names};
 use serde_json::{Value, json};
@@ -126,7 +127,11 @@ async fn a_missing_permission_is_tried_again_and_then_left_to_a_person_with_the_
 
     desk.azure.allow("Microsoft.SecurityInsights/incidents/comments/write");
     assert!(desk.once().await.ended.is_empty(), "a parked incident waits for a person");
-    let begun = desk.ledger().begin_again(&case.key, Step::Claim, Timestamp::now()).await.expect("a ledger");
+    let begun = desk
+        .ledger()
+        .begin_again(&case.key, Step::Claim, Again::AskedFor, Timestamp::now())
+        .await
+        .expect("a ledger");
     assert!(begun);
     let report = desk.once().await;
     assert_eq!(report.ended[0].state.ending, Some(Ending::Triaged), "{}", desk.log());

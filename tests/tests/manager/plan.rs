@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use rnbexec::Cancel;
-use rnbexec_manager::Manager;
+use rnbexec_manager::case::Ending;
 use rnbexec_manager::plan::{Applied, Plan, PlannedOutcome, PlannedRequest};
+use rnbexec_manager::{Manager, Setup, SourceChoice};
 use rnbexec_tests::Desk;
-use rnbexec_tests::azure::Plane;
+use rnbexec_tests::azure::{Fault, On, Plane};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -202,6 +204,29 @@ async fn a_plan_of_what_was_triaged_meanwhile_is_refused() {
     refusal(&apply(&manager, &plan).await);
     assert_eq!(desk.writes().len(), written);
     assert_eq!(desk.azure.comments(&incident).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_disturbs_nothing_of_a_triage_that_waits() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    desk.azure.fault(Fault::throttled(600).on(On::put("Users")).forever());
+    let waiting = desk.once().await.waiting.remove(0);
+    let executed = || {
+        let folder = desk.scratch.join("rnbexec-manager");
+        std::fs::read(rnbexec_manager::executed_file(&folder, &waiting.key)).expect("the executed notebook")
+    };
+    let before = executed();
+    let named = vec![rnbexec_azure::sentinel::IncidentRef::parse(&incident).expect("an incident")];
+    let setup = Setup { source: SourceChoice::Named(named), ..desk.setup(&[]) };
+    let manager = Arc::new(setup.manager().await.unwrap_or_else(|error| panic!("{error:?}")));
+    let plan = plan(&manager).await;
+    assert_eq!((plan.incidents.len(), &plan.incidents[0].run), (1, &waiting.key));
+    assert!(executed() == before, "the plan ran elsewhere");
+    desk.azure.clear_faults();
+    desk.once_after(SignedDuration::from_hours(1), &[]).await;
+    assert_eq!(desk.case(&incident).await.state.ending, Some(Ending::Triaged), "{}", desk.log());
+    assert_eq!(refusal(&apply(&manager, &plan).await), "the incident changed since the plan was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

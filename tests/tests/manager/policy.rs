@@ -214,6 +214,21 @@ async fn an_incident_closed_or_merged_before_its_turn_is_not_triaged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_incident_that_was_closed_when_its_turn_came_and_is_opened_again_is_triaged() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    let name = incident.clone();
+    desk.azure.after(On::get("incidents"), 1, move |azure| close(azure, &name));
+    desk.once().await;
+    assert_eq!(desk.case(&incident).await.state.ending, Some(Ending::Skipped));
+    desk.azure.edit_incident(&incident, |properties| {
+        properties.insert("status".to_owned(), json!("New"));
+    });
+    desk.once().await;
+    assert_eq!(desk.case(&incident).await.state.ending, Some(Ending::Triaged), "{}", desk.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_incident_closed_while_its_notebook_runs_is_not_touched() {
     let desk = Desk::finding(&json!({"severity": "High"}));
     let incident = desk.seed(1).remove(0);
@@ -311,6 +326,41 @@ async fn a_severity_that_an_analyst_sets_just_before_the_raise_stays() {
     desk.azure.before(On::put("incidents/*"), 1, move |azure| set_severity(azure, &name, "Informational"));
     desk.once().await;
     assert_eq!(properties(&desk, &incident)["severity"], "Informational", "{}", desk.log());
+}
+
+/// The raise was written, no answer came: whoever takes it back before it is tried again has the last word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severity_that_an_analyst_sets_after_a_raise_whose_answers_were_lost_stays() {
+    // Within one call, and in several.
+    for unheard in [1, 5] {
+        let desk = Desk::finding(&json!({"severity": "High"}));
+        let incident = desk.seed(1).remove(0);
+        let on = On::put("incidents/*");
+        desk.azure.fault(Fault::cut_after().on(on.clone()));
+        if unheard > 1 {
+            desk.azure.fault(Fault::status(503).on(on.clone()).times(unheard - 1));
+        }
+        let name = incident.clone();
+        desk.azure.after(on, 1, move |azure| set_severity(azure, &name, "Low"));
+        desk.once().await;
+        assert!(desk.azure.faults_are_spent(), "{}", desk.log());
+        assert_eq!(properties(&desk, &incident)["severity"], "Low", "{}", desk.log());
+        let case = desk.case(&incident).await;
+        assert_eq!((case.state.ending, &case.facts.reason), (Some(Ending::Triaged), &None));
+        let why = "severity High: somebody set Low while the incident was triaged";
+        assert_eq!(case.facts.withheld, [why], "{}", desk.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_refused_is_not_told_as_one() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let incident = desk.seed(1).remove(0);
+    desk.azure.fault(Fault::forbidden().on(On::put("incidents/*")).forever());
+    let report = desk.once_with(&[("retry.permission.attempts", "1")]).await;
+    assert_eq!(report.ended[0].state.ending, Some(Ending::Parked), "{}", desk.log());
+    assert_eq!(report.ended[0].facts.change, None);
+    assert_eq!(properties(&desk, &incident)["severity"], "Low");
 }
 
 #[tokio::test(flavor = "multi_thread")]

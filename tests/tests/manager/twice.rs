@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rnbexec_manager::case::{Ending, Step};
+use rnbexec_manager::ledger::Again;
 use rnbexec_tests::Desk;
 use serde_json::json;
 
@@ -22,7 +23,12 @@ async fn a_triage_that_is_begun_again_at_any_step_changes_nothing_that_anybody_s
     let key = desk.case(name).await.key;
     for step in Step::ALL.into_iter().filter(|step| !step.is_final()) {
         let ledger = desk.ledger();
-        assert!(ledger.begin_again(&key, step, Timestamp::now()).await.expect("the ledger takes it"));
+        assert!(
+            ledger
+                .begin_again(&key, step, Again::AskedFor, Timestamp::now())
+                .await
+                .expect("the ledger takes it")
+        );
         desk.once().await;
 
         let case = desk.case(name).await;

@@ -17,7 +17,7 @@ use rnbexec_azure::{Http, HttpSettings};
 use rnbexec_manager::PassReport;
 use rnbexec_manager::case::{Ending, Step};
 use rnbexec_tests::Desk;
-use rnbexec_tests::azure::On;
+use rnbexec_tests::azure::{Fault, On};
 use rnbexec_tests::servers::Server;
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -522,17 +522,59 @@ async fn that_a_message_waited_for_another_of_its_incident_is_not_held_against_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_until_it_was_handed_out_too_often_is_put_aside_with_its_last_failure() {
+async fn what_fails_is_tried_as_often_as_its_class_says_however_often_it_may_be_handed_out() {
     let desk = Desk::scripted();
     let names = desk.seed_scripts(&[("Low", "raise ValueError('the moon is full')")]);
     let line = Line::new(desk, 600, 1).await;
     line.put(&names[0]).await;
     until("the message to be put aside", async || {
-        line.desk.once_with(&[("retry.notebook.attempts", "9")]).await;
+        line.desk.once_with(&[("retry.notebook.attempts", "3")]).await;
         line.poisoned().await == 1
     })
     .await;
-    assert_eq!((line.length().await, line.desk.runs().len()), (0, 1));
-    let reason = line.desk.case(&names[0]).await.facts.reason.expect("a reason");
-    assert!(reason.contains("too often") && reason.contains("the moon is full"), "{reason}");
+    assert_eq!((line.length().await, line.desk.runs().len()), (0, 3));
+    let case = line.desk.case(&names[0]).await;
+    let reason = case.facts.reason.expect("a reason");
+    assert!(reason.contains("the moon is full") && !reason.contains("too often"), "{reason}");
+    assert_eq!(case.state.failures, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_incident_may_not_be_read_waits_until_it_may() {
+    let desk = Desk::finding(&json!({"severity": "High"}));
+    let names = desk.seed(1);
+    let line = Line::new(desk, 3, 1).await;
+    line.put(&names[0]).await;
+    line.desk.azure.fault(Fault::forbidden().on(On::get("incidents/*")).forever());
+    until("the incident to be looked at three times", async || {
+        line.once().await;
+        line.desk.azure.asked(&On::get("incidents/*")).len() >= 3
+    })
+    .await;
+    assert_eq!((line.length().await, line.poisoned().await), (1, 0), "{}", line.desk.log());
+    line.desk.azure.clear_faults();
+    until("it to be triaged", async || !line.once().await.ended.is_empty()).await;
+    assert_eq!((line.length().await, line.poisoned().await), (0, 0), "{}", line.desk.log());
+    assert_eq!(line.desk.azure.comments(&names[0]).len(), 1);
+}
+
+/// Deleted, and the answer was lost: no message will ever come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_whose_message_is_gone_ends_without_it() {
+    let desk = Desk::scripted();
+    let names = desk.seed_scripts(&[("Low", WAITS)]);
+    let line = Line::new(desk, 600, 5).await;
+    line.put(&names[0]).await;
+    let manager = line.desk.manager(&[]).await;
+    let working = tokio::spawn(async move { manager.once(Cancel::never()).await });
+    line.wait_until_it_waits().await;
+    let Line { desk, queue, server, .. } = line;
+    drop(server);
+    until("the service to be gone", async || queue.length().await.is_err()).await;
+    fs::write(desk.scratch.home().join("go"), "").expect("the home is writable");
+    working.await.expect("it does not panic").expect("the ledger works");
+    let case = desk.case(&names[0]).await;
+    assert!(desk.log().contains("cannot delete a message"), "{}", desk.log());
+    assert_eq!((case.state.step, case.state.ending), (Step::Done, Some(Ending::Triaged)), "{}", desk.log());
+    assert_eq!(desk.azure.comments(&names[0]).len(), 1);
 }

@@ -345,12 +345,12 @@ fn the_signature_of_a_place_and_the_password_of_a_server_show_nowhere() {
 
 /// Refuses everything, and says all there is to know; what it is asked for first is elsewhere, at a signed URL.
 fn chatterbox() -> Http {
-    Http::serve(|asked| match asked.target.strip_prefix("/moved") {
-        Some(rest) => Answer::status(302).with("location", format!("{rest}?sig={OF_PLACE}")),
-        None => {
-            let said = format!("denied {OF_VARIABLE} badge {OF_PATTERN} {OF_TOKEN} at {OF_PLACE}");
-            Answer { body: said.into(), ..Answer::status(403) }
+    Http::serve(|asked| {
+        if let Some(rest) = asked.target.strip_prefix("/moved") {
+            return Answer::status(302).with("location", format!("{rest}?sig={OF_PLACE}"));
         }
+        let said = format!("denied {OF_VARIABLE} badge {OF_PATTERN} {OF_TOKEN} at {OF_PLACE}");
+        Answer { body: said.into(), ..Answer::status(403) }
     })
 }
 

@@ -385,6 +385,7 @@ mod tests {
             lists: false,
             input: "in.ipynb".to_owned(),
             record,
+            redactor: Redactor::default(),
             cancel: cancel.clone(),
             kernels: Box::new(Vec::new),
         };

@@ -47,11 +47,11 @@ pub(crate) fn urgency(case: &Case) -> (bool, Option<Severity>, Option<Severity>)
     (case.state.step == Step::NeedsHuman, rank(after), rank(before))
 }
 
-/// The incident's severity as it came in, and as it is now.
+/// The incident's severity as it came in, and as it is now; what is yet to be written is no change.
 pub(crate) fn severities(case: &Case) -> (&str, &str) {
     match &case.facts.change {
-        Some((before, after)) => (before, after),
-        None => (&case.facts.severity, &case.facts.severity),
+        Some((before, after)) if case.state.step > Step::Settle => (before, after),
+        _ => (&case.facts.severity, &case.facts.severity),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rnbexec_manager::case::Step;
 use rnbexec_manager::executed_file;
-use rnbexec_manager::ledger::{Case, Ledger};
+use rnbexec_manager::ledger::{Again, Case, Ledger};
 use serde_json::json;
 
 use super::args::{RetryArgs, overrides};
@@ -69,7 +69,7 @@ async fn begin_again(ledger: &Ledger, case: &Case, state: &Path) -> Result<Becam
     let history = ledger.history(&case.key).await.map_err(|error| Failure::of(&error))?;
     let failed = history.iter().rev().find(|entry| entry.what == "failure").map(|entry| entry.step);
     let step = again_at(failed, executed_file(state, &case.key).is_file());
-    let begun = ledger.begin_again(&case.key, step, Timestamp::now()).await;
+    let begun = ledger.begin_again(&case.key, step, Again::AskedFor, Timestamp::now()).await;
     let begun = begun.map_err(|error| Failure::of(&error))?;
     Ok(if begun { Became::Begun } else { Became::Left("a manager works on it now") })
 }

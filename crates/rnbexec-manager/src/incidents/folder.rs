@@ -227,7 +227,7 @@ impl Folder {
             }
             Write::Incident { body } => {
                 if body.get("etag").and_then(Value::as_str) != written.incident.etag() {
-                    return Ok(Sent::Conflict);
+                    return Ok(Sent::Conflict { may_be_ours: false });
                 }
                 written.incident = replaced(&written.incident, body);
             }

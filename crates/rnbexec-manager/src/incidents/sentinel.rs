@@ -77,7 +77,9 @@ impl Incidents for SentinelIncidents {
         };
         match self.sentinel.send(&to_sentinel(incident, write)?).await {
             Ok(_) => Ok(Sent::Written),
-            Err(error) if *error.kind() == AzureErrorKind::Conflict => Ok(Sent::Conflict),
+            Err(error) if *error.kind() == AzureErrorKind::Conflict => {
+                Ok(Sent::Conflict { may_be_ours: error.may_be_done() })
+            }
             Err(error) => {
                 let called = incident.number().map_or_else(String::new, |number| format!(" {number}"));
                 Err(Trouble::azure(format!("cannot {what} incident{called}"), error))

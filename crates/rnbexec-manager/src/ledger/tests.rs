@@ -210,9 +210,9 @@ async fn a_case_begins_again_when_nobody_works_on_it() {
     let (_folder, ledger) = open();
     let key = enlisted(&ledger, facts("a")).await;
     ledger.claim(&key, at(1)).await.unwrap().unwrap();
-    assert!(!ledger.begin_again(&key, Step::Run, at(2)).await.unwrap());
+    assert!(!ledger.begin_again(&key, Step::Run, Again::AskedFor, at(2)).await.unwrap());
     ledger.give_back(&key).await.unwrap();
-    assert!(ledger.begin_again(&key, Step::Run, at(2)).await.unwrap());
+    assert!(ledger.begin_again(&key, Step::Run, Again::AskedFor, at(2)).await.unwrap());
     let case = ledger.case(&key).await.unwrap().unwrap();
     assert_eq!((case.state.step, case.state.failures), (Step::Run, 0));
 }

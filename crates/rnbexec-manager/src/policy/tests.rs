@@ -260,18 +260,11 @@ fn tasks_are_added_where_the_policy_says_so_and_are_safe_to_show() {
 }
 
 #[test]
-fn the_id_of_a_task_follows_from_the_run_and_the_task() {
-    let run = |activity: i64| {
-        RunKey::derive("/incidents/x", Some(jiff::Timestamp::from_second(activity).unwrap()), b"nb", "{}")
-    };
+fn the_name_of_a_task_follows_from_its_place_and_its_title() {
     let task = |title: &str| Task { title: title.to_owned(), description: String::new() };
-    let id = task_id(&run(1), 0, &task("a"));
-    assert_eq!(id, task_id(&run(1), 0, &task("a")));
-    for other in
-        [task_id(&run(2), 0, &task("a")), task_id(&run(1), 1, &task("a")), task_id(&run(1), 0, &task("b"))]
-    {
-        assert_ne!(id, other);
-    }
+    let name = task_name(0, &task("a"));
+    assert_eq!(name, task_name(0, &task("a")));
+    assert!([task_name(1, &task("a")), task_name(0, &task("b"))].iter().all(|other| *other != name));
 }
 
 #[test]
