@@ -140,7 +140,7 @@ impl Manager {
     }
 
     /// Takes out every secret that is known by now; tokens come and go.
-    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+    pub fn redactor(&self) -> Arc<Redactor> {
         self.redaction.redactor()
     }
 

@@ -128,6 +128,17 @@ fn no_secret_is_in_what_a_manager_shows_keeps_and_sends() {
 }
 
 #[test]
+fn no_secret_of_an_incident_is_in_the_explanation_of_its_route() {
+    let world = World::new();
+    world.desk.azure.edit_incident(&world.incidents[0], |properties| {
+        properties.insert("title".to_owned(), json!(format!("{PASSWORD} and badge {BADGE}")));
+    });
+    for looked in [&["explain", "1"][..], &["explain", "1", "--json"]] {
+        assert!(world.manager(looked, 0).stdout_text().contains("*** and badge ***"));
+    }
+}
+
+#[test]
 fn a_refused_identity_is_told_without_its_secrets() {
     let world = World::new();
     world.desk.azure.deny("Microsoft.SecurityInsights/incidents/read");

@@ -13,10 +13,13 @@ pub(super) async fn explain(args: ExplainArgs) -> Result<u8, Failure> {
     let reference = configure::reference(&args.incident)?;
     let manager = configure::quiet_manager(config).await?;
     let explanation = manager.explain(&reference).await.map_err(|trouble| configure::of_trouble(&trouble))?;
+    let redactor = manager.redactor();
     if args.json {
-        print_json(&json!(explanation))?;
+        let mut explanation = json!(explanation);
+        redactor.value(&mut explanation);
+        print_json(&explanation)?;
     } else {
-        print(format!("{explanation}\n"))?;
+        print(redactor.text(&format!("{explanation}\n")).0)?;
     }
     Ok(exit::SUCCESS)
 }

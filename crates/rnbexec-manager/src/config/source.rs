@@ -60,7 +60,7 @@ pub struct Queue {
     pub account: String,
     /// How long a message is ours before it is renewed or comes back.
     pub visibility: Duration,
-    /// After how many deliveries a message goes to the poison queue.
+    /// After how many deliveries that nobody lived to hand back a message goes to the poison queue.
     pub deliveries: u32,
     /// The address of the poison queue.
     pub poison: Url,
