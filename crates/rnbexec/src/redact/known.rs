@@ -135,24 +135,35 @@ fn guises(value: &str) -> Vec<String> {
     let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
     let escaped = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
     let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut guises = vec![
-        value.to_owned(),
-        ascii(&json),
-        json,
-        // Python writes single quotes around a text unless it holds one and no double quote.
-        escaped.replace('\'', "\\'"),
-        bytes(&escaped.replace('\'', "\\'")),
-        bytes(&escaped),
-        escaped,
+    let quoted = escaped.replace('\'', "\\'");
+    let htmls = [
         html.replace('"', "&quot;").replace('\'', "&#x27;"),
         html.replace('"', "&quot;").replace('\'', "&#39;"),
         html.replace('"', "&#34;").replace('\'', "&#39;"),
         html,
+    ];
+    let mut guises = vec![
+        value.to_owned(),
+        ascii(&json),
+        json,
+        bytes(&quoted),
+        bytes(&escaped),
+        python_ascii(&quoted),
+        python_ascii(&escaped),
+        // Python writes single quotes around a text unless it holds one and no double quote.
+        quoted,
+        escaped,
         hexadecimal(value, false),
         hexadecimal(value, true),
     ];
+    guises.extend(htmls.iter().flat_map(|html| character_references(html)));
+    guises.extend(htmls);
     guises.extend(percent_encoded(value));
     guises.extend(base64_within(value.as_bytes()));
+    // In JSON a slash may have a backslash before it: pandas and PHP put it there.
+    let slashes = guises.iter().filter(|guise| guise.contains('/')).map(|guise| guise.replace('/', "\\/"));
+    let slashes: Vec<String> = slashes.collect();
+    guises.extend(slashes);
     guises
 }
 
@@ -171,6 +182,30 @@ fn bytes(escaped: &str) -> String {
     let byte =
         |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("\\x{byte:02x}") };
     escaped.bytes().map(byte).collect()
+}
+
+/// With everything beyond ASCII as Python's `ascii` writes it.
+fn python_ascii(escaped: &str) -> String {
+    let character = |c: char| match u32::from(c) {
+        0..0x80 => c.to_string(),
+        code @ 0x80..0x100 => format!("\\x{code:02x}"),
+        code @ 0x100..0x1_0000 => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    };
+    escaped.chars().map(character).collect()
+}
+
+/// With everything beyond ASCII as HTML and XML have it that are written in ASCII: by its number.
+fn character_references(html: &str) -> [String; 3] {
+    let with = |reference: fn(u32) -> String| {
+        let character = |c: char| if c.is_ascii() { c.to_string() } else { reference(c.into()) };
+        html.chars().map(character).collect()
+    };
+    [
+        with(|code| format!("&#{code};")),
+        with(|code| format!("&#x{code:x};")),
+        with(|code| format!("&#x{code:X};")),
+    ]
 }
 
 fn hexadecimal(value: &str, capitals: bool) -> String {

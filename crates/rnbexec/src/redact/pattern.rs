@@ -10,22 +10,23 @@ const GROUP: &str = "secret";
 const PRIVATE_KEY: &str = "private key";
 
 /// What is surely a secret, wherever it stands: the kind, and what it looks like.
+/// A slash has a backslash before it in the JSON of pandas and PHP.
 const WELL_KNOWN: [(&str, &str); 7] = [
     // 32 bytes in base64, at the end of a URL, in any encoding of one.
     (
         "shared access signature",
-        r#"(?i)(?:^|[?&;\s"']|u0026|%26)sig(?:=|%3d)(?<secret>(?:[a-z0-9+/_-]|%[0-9a-f]{2}){40,}={0,2})"#,
+        r#"(?i)(?:^|[?&;\s"']|u0026|%26)sig(?:=|%3d)(?<secret>(?:[a-z0-9+_-]|\\*/|%[0-9a-f]{2}){40,}={0,2})"#,
     ),
     (
         "account key",
-        r#"(?i)(?:AccountKey|SharedAccessKey|account_key)\\?["']?\s*[:=]\s*\\?["']?(?<secret>[a-z0-9+/]{40,}={0,2})"#,
+        r#"(?i)(?:AccountKey|SharedAccessKey|account_key)\\?["']?\s*[:=]\s*\\?["']?(?<secret>(?:[a-z0-9+]|\\*/){40,}={0,2})"#,
     ),
     ("JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){2,4}"),
     (
         "authorization header",
-        r#"(?i)authorization\\?["']?\s*[:=,]\s*\\?["']?(?:bearer|basic|sharedkey(?:lite)?)\s+(?<secret>[^\s"'<>&\\*]{8,})"#,
+        r#"(?i)authorization\\?["']?\s*[:=,]\s*\\?["']?(?:bearer|basic|sharedkey(?:lite)?)\s+(?<secret>(?:[^\s"'<>&\\*]|\\+/){8,})"#,
     ),
-    ("bearer token", r"(?i)\bbearer\s+(?<secret>[a-z0-9._~+/-]{32,}=*)"),
+    ("bearer token", r"(?i)\bbearer\s+(?<secret>(?:[a-z0-9._~+-]|\\*/){32,}=*)"),
     (
         PRIVATE_KEY,
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----(?<secret>(?s:.){16,}?)-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----",

@@ -49,6 +49,37 @@ fn a_secret_is_masked_in_every_guise() {
 }
 
 #[test]
+fn a_secret_is_masked_where_slashes_and_what_is_beyond_ascii_are_escaped() {
+    let redactor = known("a/bc'\u{dc}/\u{20ac}\u{1f600}");
+    for text in [
+        "a\\/bc'\u{dc}\\/\u{20ac}\u{1f600}",
+        r"a\/bc'\u00dc\/\u20ac\ud83d\ude00",
+        r"a/bc'\xdc/\u20ac\U0001f600",
+        r"a/bc\'\xdc/\u20ac\U0001f600",
+        "a/bc'&#220;/&#8364;&#128512;",
+        "a/bc&#x27;&#xdc;/&#x20ac;&#x1f600;",
+        "a/bc&#39;&#xDC;/&#x20AC;&#x1F600;",
+    ] {
+        assert_eq!(clean(&redactor, &format!("<{text}>")), "<***>", "{text}");
+    }
+}
+
+#[test]
+fn what_is_surely_a_secret_is_masked_where_its_slashes_are_escaped() {
+    let key = format!(r"{}\/", "Ab3/\\/z".repeat(10));
+    let redactor = patterns(&[], &[]);
+    for (before, after) in [
+        (r#"{"AccountKey":""#, r#""}"#),
+        (r#""https:\/\/x\/?sv=1&sig="#, r#"""#),
+        (r#"{\"Authorization\":\"Basic "#, r#"\"}"#),
+        ("Bearer ", r#"\"}"#),
+    ] {
+        let text = format!("{before}{key}{after}");
+        assert_eq!(clean(&redactor, &text), format!("{before}***{after}"), "{text}");
+    }
+}
+
+#[test]
 fn a_secret_is_masked_in_base64_wherever_it_begins() {
     use base64::Engine as _;
     let redactor = known("correct horse battery");
