@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use rnbexec_notebook::{Cell, Decided, Recording};
+use rnbexec_notebook::{Cell, Decided, Json, Recording};
 
+use super::document::is_stream_name;
 use super::{Masked, Redactor, masked_at};
 
 /// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
@@ -65,7 +66,13 @@ impl Redactor {
                 Cow::Borrowed(_) => Decided { end, instead: None },
             }
         };
-        cell.record().settle(&decide, &mut |value| self.redact(value));
+        // A stream's name is given without its output.
+        let mut clean = |value: &mut Json| {
+            if !value.as_str().is_some_and(is_stream_name) {
+                self.redact(value);
+            }
+        };
+        cell.record().settle(&decide, &mut clean);
         // Only now is all of a stream here that other outputs stand between.
         let is_in_pieces = cell.recording().is_some_and(Recording::has_streams_in_pieces);
         if growth == Growth::Ended && !self.is_empty() && is_in_pieces {

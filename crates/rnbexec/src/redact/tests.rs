@@ -392,6 +392,90 @@ fn json_values_are_cleaned_too() {
     assert_eq!(json.to_compact(), "[\"\u{fffd} my ***\",\"\\ud800\"]");
 }
 
+/// Widgets that stand one in the other.
+fn widgets() -> Value {
+    let box_of = |id: &str| {
+        let ids = (0..8).map(|number| (number, format!("{number:0>32x}")));
+        let references = ids.clone().map(|(_, id)| format!("IPY_MODEL_{id}")).collect::<Vec<_>>();
+        let model = |children: &[String]| json!({"model_name": "VBoxModel", "model_module": "m", "state": {"children": children}});
+        let mut state: serde_json::Map<String, Value> = ids.map(|(_, id)| (id, model(&[]))).collect();
+        state.insert(id.to_owned(), model(&references));
+        state
+    };
+    json!({"nbformat": 4, "nbformat_minor": 5, "cells": [
+        {"cell_type": "code", "id": "c", "metadata": {}, "source": "", "execution_count": 1, "outputs": [
+            {"output_type": "display_data", "metadata": {}, "data": {
+                "application/vnd.jupyter.widget-view+json": {"model_id": "a".repeat(32), "version_major": 2}}}]}],
+        "metadata": {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": box_of(&"a".repeat(32))}}}})
+}
+
+#[test]
+fn what_only_names_a_widget_is_no_secret_for_a_pattern() {
+    let redactor = patterns(&[], &["[0-9a-f]{32}"]);
+    let mut value = widgets();
+    assert!(redactor.value(&mut value).is_empty());
+    assert_eq!(value, widgets());
+    let mut notebook = parsed(&widgets());
+    let before = notebook.to_vec();
+    assert!(redactor.notebook(&mut notebook).is_empty());
+    assert_eq!(notebook.to_vec(), before);
+    let mut keys = json!({("b".repeat(32)): 1});
+    assert_eq!(redactor.value(&mut keys).total(), 1, "another key");
+    assert_eq!(known(&"a".repeat(32)).value(&mut value).total(), 2, "a known secret");
+}
+
+#[test]
+fn of_members_whose_keys_are_masked_none_is_lost() {
+    let redactor = patterns(&[], &["k[0-9]"]);
+    let expected = json!({"***": 1, "*** 2": 2, "*** 3": 3, "*** 2 2": 4});
+    let members = r#"{"k1": 1, "k2": 2, "k3": 3, "*** 2": 4}"#;
+    let mut json = Json::parse(members.as_bytes()).unwrap();
+    redactor.redact(&mut json);
+    assert_eq!(serde_json::from_str::<Value>(&json.to_compact()).unwrap(), expected);
+    let mut value = serde_json::from_str::<Value>(members).unwrap();
+    redactor.value(&mut value);
+    let numbers: BTreeMap<_, _> =
+        value.as_object().unwrap().iter().map(|(key, value)| (value.to_string(), key)).collect();
+    assert_eq!(numbers.len(), 4, "{value}");
+    let mut many = Value::Object((0..20_000).map(|number| (number.to_string(), json!(number))).collect());
+    let count = many.as_object().unwrap().len();
+    patterns(&[], &["[0-9]+"]).value(&mut many);
+    assert_eq!(many.as_object().unwrap().len(), count);
+}
+
+#[test]
+fn keys_and_words_of_the_form_stay_whatever_a_secret_is_called() {
+    for secret in [
+        "data",
+        "name",
+        "output",
+        "metadata",
+        "traceback",
+        "text",
+        "plain",
+        "stdout",
+        "code",
+        "jupyter",
+        "state",
+    ] {
+        let mut notebook = notebook_of(&json!([
+            {"output_type": "stream", "name": "stdout", "text": "a"},
+            {"output_type": "error", "ename": "E", "evalue": "", "traceback": []},
+            {"output_type": "display_data", "metadata": {}, "data": {
+                "text/plain": "b", "application/vnd.vegalite.v5+json": {}, "application/vnd.jupyter.widget-view+json": {}}},
+        ]));
+        let before = notebook.to_vec();
+        assert!(known(secret).notebook(&mut notebook).is_empty(), "{secret}");
+        assert_eq!(notebook.to_vec(), before);
+        let mut value: Value = serde_json::from_slice(&before).unwrap();
+        assert!(known(secret).value(&mut value).is_empty(), "{secret}");
+        let (_, saved) = told_and_saved(&known(secret), ["x\n"].into_iter());
+        assert_eq!(saved, "x\n");
+    }
+    let mut own = json!({"application/hunter2": 1, "text/hunter2": 1, "application/vnd.hunter2.v1+json": 1});
+    assert_eq!(known("hunter2").value(&mut own).total(), 3);
+}
+
 #[test]
 fn neither_the_redactor_nor_its_count_shows_a_secret() {
     let redactor = patterns(&["hunter2"], &["EMP-[0-9]+"]);
