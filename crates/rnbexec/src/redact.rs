@@ -43,6 +43,9 @@ const LONGEST_LINE: usize = 8 << 10;
 /// How long what is kept of a stream may be, in times of what is seen of it: with a colour for each character, and more.
 const ESCAPES_PER_CHARACTER: usize = 32;
 
+/// The longest value of a member, in bytes, that patterns see together with its key.
+const LONGEST_MEMBER: usize = 64 << 10;
+
 /// How many encodings one in the other are decoded: a signature in a URL in base64.
 const ENCODINGS: usize = 2;
 
@@ -204,6 +207,27 @@ impl Redactor {
             let found = found.map(|found| found.behind(|place| view.behind(place)));
             marks.extend(found.map(|found| found.mark(Within::TagsAndEscapes)));
         }
+        merged(marks)
+    }
+
+    /// Where the value of a member is to be masked. Of some secrets the name tells that they are one, as it does where the same is
+    /// printed: patterns see both, as JSON has them.
+    fn marks_of_member(&self, key: &str, value: &str) -> Vec<Mark> {
+        let mut marks = self.marks(value);
+        if self.patterns.is_empty() || value.len() > LONGEST_MEMBER {
+            return marks;
+        }
+        let before = format!("\"{key}\": \"");
+        // A quotation mark within would look like its end.
+        let member = format!("{before}{}\"", value.replace('"', "'"));
+        let within = |place: Range<usize>| {
+            let at = |at: usize| at.saturating_sub(before.len()).min(value.len());
+            at(place.start)..at(place.end)
+        };
+        let found = self.patterns.iter().flat_map(|pattern| pattern.places(&member));
+        let found = found.map(|found| found.behind(within));
+        let found = found.filter(|found| !matches!(&value[found.place.clone()], "" | MASK));
+        marks.extend(found.map(|found| found.mark(Within::Nothing)));
         merged(marks)
     }
 

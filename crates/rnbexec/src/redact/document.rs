@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rnbexec_notebook::{Cell, Json, Notebook};
 use serde_json::Value;
 
-use super::{Masked, Redactor};
+use super::{Masked, Redactor, masked_at};
 
 /// How base64 of what is no text begins: PNG, JPEG, GIF, WebP, PDF.
 const BINARY: [&str; 5] = ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi"];
@@ -248,7 +248,11 @@ impl Redactor {
         match key {
             _ if is_structure(key, text) => None,
             "model_id" if is_model_id(text) => owned(self.without_patterns().clean(text, masked)),
-            _ => self.string(text, masked),
+            _ if text.starts_with(REFERENCE) => self.string(text, masked),
+            // Lines of a text are no value that its key names, and they are long.
+            "text" | "source" => owned(self.clean(text, masked)),
+            _ if is_mime_type(key) => owned(self.clean(text, masked)),
+            _ => owned(masked_at(text, &self.marks_of_member(key, text), masked)),
         }
     }
 

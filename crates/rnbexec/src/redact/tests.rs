@@ -320,6 +320,29 @@ fn secrets_in_base64_of_several_lines_are_masked_also_while_it_is_written() {
 }
 
 #[test]
+fn what_the_name_of_a_member_tells_to_be_a_secret_is_masked_as_where_it_is_printed() {
+    let key = "Ab3/".repeat(22);
+    let value = json!({
+        "AccountKey": key, "Authorization": "Basic dXNlcjpwYXNz", "password": "a \"quoted\" pass", "user": "me",
+        "all": [{"password": "short"}], "long": "x".repeat(LONGEST_MEMBER + 1), "ÜPIN": "1234é", "PIN": "x***",
+    });
+    let expected = json!({
+        "AccountKey": "***", "Authorization": "Basic ***", "password": "***", "user": "me",
+        "all": [{"password": "***"}], "long": "x".repeat(LONGEST_MEMBER + 1), "ÜPIN": "***é", "PIN": "x***",
+    });
+    let redactor = patterns(&[], &[r#""password": "(?<secret>[^"]+)"#, r#"PIN": "\d+"#]);
+    let mut cleaned = value.clone();
+    assert_eq!(redactor.value(&mut cleaned).total(), 5);
+    assert_eq!(cleaned, expected);
+    assert!(redactor.value(&mut cleaned).is_empty(), "what is masked is masked");
+    let mut notebook = notebook_of(&json!([
+        {"output_type": "display_data", "metadata": {}, "data": {"application/json": value}}]));
+    assert_eq!(redactor.notebook(&mut notebook).total(), 5);
+    let written: Value = serde_json::from_slice(&notebook.to_vec()).unwrap();
+    assert_eq!(written["cells"][0]["outputs"][0]["data"]["application/json"], expected);
+}
+
+#[test]
 fn patterns_that_cannot_be_used_are_refused() {
     let refused = |pattern: &str| Pattern::parse(pattern).unwrap_err().to_string();
     assert_eq!(refused("("), "the pattern \"(\" is no regular expression");
