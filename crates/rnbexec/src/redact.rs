@@ -80,12 +80,11 @@ struct Mark {
 }
 
 /// What within a masked place is no part of the secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Within {
-    Nothing,
-    Breaks,
-    Escapes,
-    TagsAndEscapes,
+#[derive(Clone, Copy, Debug)]
+struct Within {
+    breaks: bool,
+    escapes: bool,
+    tags: bool,
 }
 
 impl Redactor {
@@ -188,24 +187,25 @@ impl Redactor {
             return marks;
         }
         let found = self.found(text, ENCODINGS).into_iter();
-        marks.extend(found.map(|found| found.mark(Within::Nothing)));
-        if let Some(view) = View::without_escapes(text) {
+        marks.extend(found.map(|found| found.mark(Within::NOTHING)));
+        let escapes = View::without_escapes(text);
+        if let Some(view) = &escapes {
             let found = self.found(view.text(), ENCODINGS).into_iter();
-            marks.extend(found.map(|found| found.behind(|place| view.behind(place)).mark(Within::Escapes)));
+            marks.extend(found.map(|found| found.behind(|place| view.behind(place)).mark(Within::ESCAPES)));
         }
-        if !self.known.is_empty()
-            && let Some(view) = View::without_breaks(text)
-        {
-            let places = self.known.long_places(view.text()).map(|place| view.behind(place));
-            marks.extend(places.map(|place| Found::known(place).mark(Within::Breaks)));
+        if self.known.is_empty() {
+            return merged(marks);
         }
         // Patterns would match across the cells of a table.
-        if !self.known.is_empty()
-            && let Some(view) = View::without_tags(text)
-        {
+        let tags = View::without_tags(text);
+        if let Some(view) = &tags {
             let found = self.found_known(view.text());
             let found = found.map(|found| found.behind(|place| view.behind(place)));
-            marks.extend(found.map(|found| found.mark(Within::TagsAndEscapes)));
+            marks.extend(found.map(|found| found.mark(Within::TAGS)));
+        }
+        for (view, within) in across_lines(text, escapes.as_ref(), tags.as_ref()) {
+            let places = self.known.long_places(view.text()).map(|place| view.behind(place));
+            marks.extend(places.map(|place| Found::known(place).mark(within)));
         }
         merged(marks)
     }
@@ -227,7 +227,7 @@ impl Redactor {
         let found = self.patterns.iter().flat_map(|pattern| pattern.places(&member));
         let found = found.map(|found| found.behind(within));
         let found = found.filter(|found| !matches!(&value[found.place.clone()], "" | MASK));
-        marks.extend(found.map(|found| found.mark(Within::Nothing)));
+        marks.extend(found.map(|found| found.mark(Within::NOTHING)));
         merged(marks)
     }
 
@@ -282,14 +282,16 @@ impl Redactor {
     /// Where the end of a text begins that, with what is still to come, may be a secret, and where secrets stand before it.
     fn decided(&self, text: &str) -> (usize, Vec<Mark>) {
         let mut from = self.known.undecided(text).min(self.undecided_line(text));
-        if let Some(view) = View::without_escapes(text) {
+        let escapes = View::without_escapes(text);
+        if let Some(view) = &escapes {
             let seen = view.text();
             from = from.min(view.stands_at(self.known.undecided(seen).min(self.undecided_line(seen))));
         }
-        if !self.known.is_empty()
-            && let Some(view) = View::without_breaks(text)
-        {
-            from = from.min(view.stands_at(self.known.undecided(view.text())));
+        if !self.known.is_empty() {
+            let tags = View::without_tags(text);
+            let across_lines = across_lines(text, escapes.as_ref(), tags.as_ref());
+            let views = across_lines.iter().map(|(view, _)| view).chain(&tags);
+            from = views.map(|view| view.stands_at(self.known.undecided(view.text()))).fold(from, usize::min);
         }
         // Escape sequences without end are not seen, and yet kept.
         let longest = ESCAPES_PER_CHARACTER * LONGEST_LINE.max(self.known.longest());
@@ -372,18 +374,43 @@ impl Found {
     }
 }
 
+impl Within {
+    const NOTHING: Self = Self { breaks: false, escapes: false, tags: false };
+    const ESCAPES: Self = Self { escapes: true, ..Self::NOTHING };
+    const TAGS: Self = Self { tags: true, ..Self::ESCAPES };
+
+    /// What is no part of either secret.
+    fn and(self, other: Self) -> Self {
+        Self {
+            breaks: self.breaks && other.breaks,
+            escapes: self.escapes && other.escapes,
+            tags: self.tags && other.tags,
+        }
+    }
+}
+
 impl Mark {
     /// What stands where the secret stood: the mask, and the colours and tags that were within.
     fn replacement(&self, text: &str) -> Cow<'static, str> {
         let secret = &text[self.place.clone()];
-        let view = match self.within {
-            Within::Nothing => None,
-            Within::Breaks => View::without_breaks(secret),
-            Within::Escapes => View::without_escapes(secret),
-            Within::TagsAndEscapes => View::without_tags(secret).or_else(|| View::without_escapes(secret)),
-        };
+        let tags = if self.within.tags { View::without_tags(secret) } else { None };
+        let seen = tags.or_else(|| View::without_escapes(secret).filter(|_| self.within.escapes));
+        let lines = self.within.breaks.then(|| View::across_lines(secret, seen.as_ref()).last());
+        let view = lines.flatten().or(seen);
         view.map_or(Cow::Borrowed(MASK), |view| Cow::Owned(format!("{MASK}{}", view.hidden(secret))))
     }
+}
+
+/// The text with its lines as one, as it is and without what is not seen of them; and what of that is no part of a secret.
+fn across_lines(text: &str, escapes: Option<&View>, tags: Option<&View>) -> Vec<(View, Within)> {
+    let mut all: Vec<_> = View::across_lines(text, None)
+        .map(|view| (view, Within { breaks: true, ..Within::NOTHING }))
+        .collect();
+    for (seen, within) in [(escapes, Within::ESCAPES), (tags, Within::TAGS)] {
+        let views = seen.into_iter().flat_map(|seen| View::across_lines(text, Some(seen)));
+        all.extend(views.map(|view| (view, Within { breaks: true, ..within })));
+    }
+    all
 }
 
 /// The text with these places masked.
@@ -412,7 +439,7 @@ fn merged(mut marks: Vec<Mark>) -> Vec<Mark> {
             Some(last) if mark.place.start < last.place.end => {
                 last.place.end = last.place.end.max(mark.place.end);
                 last.whole = last.whole.start.min(mark.whole.start)..last.whole.end.max(mark.whole.end);
-                last.within = last.within.min(mark.within);
+                last.within = last.within.and(mark.within);
             }
             _ => apart.push(mark),
         }

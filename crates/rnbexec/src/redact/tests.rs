@@ -143,6 +143,36 @@ fn colours_and_tags_within_a_secret_do_not_hide_it_and_stay() {
 }
 
 #[test]
+fn lines_with_colours_tags_or_padding_within_a_secret_do_not_hide_it() {
+    let redactor = known("EMP-123456xy");
+    for (text, expected) in [
+        (
+            "\u{1b}[32mEMP-12\u{1b}[0m\n\u{1b}[32m3456xy\u{1b}[0m!",
+            "\u{1b}[32m***\u{1b}[0m\n\u{1b}[32m\u{1b}[0m!",
+        ),
+        ("\u{1b}[32mEMP-12\u{1b}[0m   \n\u{1b}[32m3456xy\n", "\u{1b}[32m***\u{1b}[0m   \n\u{1b}[32m\n"),
+        (
+            "<pre><span>EMP-12</span>  \n<span>3456xy</span></pre>",
+            "<pre><span>***</span>  \n<span></span></pre>",
+        ),
+        ("EMP-12  \n 3456xy", "***  \n "),
+    ] {
+        assert_eq!(clean(&redactor, text), expected);
+        // Half a tag is seen as text.
+        let pieces = text.split_inclusive(|_| !text.contains('<'));
+        for (told, saved) in [
+            told_and_saved(&redactor, text.split_inclusive('\n')),
+            told_and_saved(&redactor, text.split_inclusive(' ')),
+            told_and_saved(&redactor, pieces),
+        ] {
+            assert!(!told.contains("3456xy") && !told.contains("EMP-12"), "{told:?}");
+            assert!(!saved.contains("3456xy") && !saved.contains("EMP-12"), "{saved:?}");
+        }
+    }
+    assert_eq!(clean(&known("correct horse"), "correct \nhorse"), "*** \n", "a blank of the secret's own");
+}
+
+#[test]
 fn a_secret_that_is_spread_over_lines_and_outputs_is_masked_and_the_lines_stay() {
     let mut notebook = notebook_of(&json!([
         {"output_type": "stream", "name": "stdout", "text": ["x line one\n", "line two y\n"]},

@@ -41,17 +41,22 @@ impl View {
         (view.runs.len() > 1).then_some(view)
     }
 
-    /// Without the ends of lines and the blanks that the next ones begin with. `None` if there are none.
-    pub(super) fn without_breaks(text: &str) -> Option<Self> {
-        let mut at = 0;
-        let breaks = std::iter::from_fn(|| {
-            let begin = at + text[at..].find(['\n', '\r'])?;
-            at = text[begin..]
-                .find(|c| !matches!(c, '\n' | '\r' | ' ' | '\t'))
-                .map_or(text.len(), |end| begin + end);
-            Some(begin..at)
-        });
-        Self::hiding(text, breaks)
+    /// Without the ends of lines and the blanks that the next ones begin with; and, where lines are padded, without the blanks that
+    /// they end with too. `seen` is what is seen of the text within lines, if that is not all.
+    pub(super) fn across_lines<'a>(text: &'a str, seen: Option<&'a Self>) -> impl Iterator<Item = Self> + 'a {
+        let shown = seen.map_or(text, Self::text);
+        let ends_padded =
+            |end: &str| shown.contains(&format!(" {end}")) || shown.contains(&format!("\t{end}"));
+        let is_padded = shown.ends_with([' ', '\t']) || ends_padded("\n") || ends_padded("\r");
+        [false, true].into_iter().filter(move |padded| is_padded || !padded).filter_map(move |padded| {
+            let Some(seen) = seen else { return Self::hiding(shown, breaks(shown, padded)) };
+            let mut places: Vec<_> = breaks(shown, padded).map(|place| seen.behind(place)).collect();
+            if places.is_empty() {
+                return None;
+            }
+            places.extend(seen.hidden_places());
+            Self::hiding(text, joined(places).into_iter())
+        })
     }
 
     /// Without these places, which come in order and apart from each other. `None` if there are none.
@@ -89,15 +94,42 @@ impl View {
 
     /// What is not seen of the original.
     pub(super) fn hidden(&self, original: &str) -> String {
-        let ends = self.runs.iter().skip(1).map(|(seen, _)| *seen).chain([self.text.len()]);
-        let mut hidden = String::new();
-        let mut last = 0;
-        for ((seen, stands), end) in self.runs.iter().zip(ends) {
-            hidden.push_str(original.get(last..*stands).unwrap_or_default());
-            last = stands + (end - seen);
-        }
-        hidden
+        self.hidden_places().filter_map(|place| original.get(place)).collect()
     }
+
+    fn hidden_places(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let runs = self.runs.iter().zip(self.runs.iter().skip(1));
+        runs.map(|((seen, stands), (next_seen, next_stands))| stands + (next_seen - seen)..*next_stands)
+    }
+}
+
+/// The ends of lines with the blanks behind them, and before them too where lines are `padded`; so are those at the end of the text,
+/// which may be the end of a line.
+fn breaks(text: &str, padded: bool) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let next = text[at..].find(['\n', '\r']).map(|next| at + next);
+        let next = next.or_else(|| padded.then_some(text.len()))?;
+        let line = &text[at..next];
+        let begin = if padded { at + line.trim_end_matches([' ', '\t']).len() } else { next };
+        at = text[next..]
+            .find(|c| !matches!(c, '\n' | '\r' | ' ' | '\t'))
+            .map_or(text.len(), |shown| next + shown);
+        (begin < at).then_some(begin..at)
+    })
+}
+
+/// The places in order; those that overlap or touch become one.
+fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_unstable_by_key(|place| place.start);
+    places.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+    places
 }
 
 /// What is known not to come any more, so that looking for ends takes linear time in all.
@@ -178,6 +210,21 @@ mod tests {
         assert_eq!(view.hidden(text), "\u{1b}[31m\u{1b}]0;title\u{7}<b class='x'></b>");
         assert_eq!(View::without_escapes(text).unwrap().text(), "abc<b class='x'>d</b> < e");
         assert!(View::without_escapes("plain <b>").is_none() && View::without_tags("1 < 2").is_none());
+    }
+
+    #[test]
+    fn lines_with_colours_or_padding_are_seen_as_one_and_places_are_found_again() {
+        let text = "\u{1b}[1mab\u{1b}[0m  \n\u{1b}[1m  c\u{1b}[0md \n";
+        let seen = View::without_escapes(text);
+        let views: Vec<_> = View::across_lines(text, seen.as_ref()).collect();
+        assert_eq!(views.iter().map(View::text).collect::<Vec<_>>(), ["ab  cd ", "abcd"]);
+        assert_eq!(&text[views[1].behind(1..3)], "b\u{1b}[0m  \n\u{1b}[1m  c");
+        assert_eq!(views[1].hidden(text), "\u{1b}[1m\u{1b}[0m  \n\u{1b}[1m  \u{1b}[0m \n");
+        let texts = |text: &str| View::across_lines(text, None).map(|view| view.text).collect::<Vec<_>>();
+        assert_eq!(texts("a\r\n b\n"), ["ab"]);
+        assert_eq!(texts(" a\t\n b "), [" a\tb ", " ab"]);
+        assert!(texts("a b").is_empty() && texts("").is_empty());
+        assert_eq!(texts("\n"), [""]);
     }
 
     #[test]
