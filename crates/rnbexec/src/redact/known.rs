@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use rnbexec_notebook::Json;
 
 use super::encoded::SHORTEST_BASE64;
+use super::view::joined;
 
 /// The shortest secret, in characters, that is searched for.
 pub(super) const SHORTEST: usize = 4;
@@ -17,12 +18,17 @@ const SHORTEST_LINE: usize = 16;
 /// next spell short ones by chance.
 const SHORTEST_IN_LINES: usize = 8;
 
+/// The shortest beginning or end of a secret, in characters, that is taken for it where a display leaves the rest out (`abc…xyz`).
+const SHORTEST_CUT: usize = 8;
+
 /// Secrets that are searched for all at once.
 #[derive(Default)]
 pub(super) struct Known {
     values: Vec<String>,
     /// In the order of their first bytes.
     needles: Vec<String>,
+    /// The same from their ends to their beginnings, in the order of their last bytes.
+    reversed: Vec<Vec<u8>>,
     search: Option<AhoCorasick>,
     longest: usize,
     /// Whether a needle begins with two bytes, by the bytes: most of a text is passed over by looking here.
@@ -49,7 +55,10 @@ impl Known {
         for needle in &needles {
             beginnings[pair(needle.as_bytes())] = true;
         }
-        Self { values, needles, search: Some(search), longest, beginnings }
+        let mut reversed: Vec<Vec<u8>> =
+            needles.iter().map(|needle| needle.bytes().rev().collect()).collect();
+        reversed.sort_unstable();
+        Self { values, needles, reversed, search: Some(search), longest, beginnings }
     }
 
     /// The values that are searched for.
@@ -84,11 +93,52 @@ impl Known {
             }
             places.push(place);
         }
+        let cut = self.cut_places(text);
+        if cut.is_empty() {
+            return places;
+        }
+        places.extend(cut);
+        joined(places)
+    }
+
+    /// Where the beginnings and ends of secrets stand whose middle or end is left out.
+    fn cut_places(&self, text: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        if self.is_empty() {
+            return places;
+        }
+        let is_long = |shown: &str| {
+            // What begins any URL tells nothing.
+            let shown = shown.rsplit("://").next().unwrap_or(shown);
+            shown.chars().count() >= SHORTEST_CUT
+        };
+        let mut ellipses = ellipses(text).peekable();
+        let mut last = 0;
+        while let Some(ellipsis) = ellipses.next() {
+            let next = ellipses.peek().map_or(text.len(), |next| next.start);
+            // No further than the next one: what is looked at twice stays bounded.
+            let before = last.max(ellipsis.start.saturating_sub(self.longest));
+            let before = &text.as_bytes()[before..ellipsis.start];
+            let begin = ellipsis.start - longest_end(&self.needles, before);
+            let after = next.min(ellipsis.end + self.longest);
+            let after: Vec<u8> = text.as_bytes()[ellipsis.end..after].iter().rev().copied().collect();
+            let end = ellipsis.end + longest_end(&self.reversed, &after);
+            let shown = [begin..ellipsis.start, ellipsis.end..end];
+            places.extend(shown.into_iter().filter(|place| text.get(place.clone()).is_some_and(is_long)));
+            last = ellipsis.end;
+        }
         places
     }
 
-    /// Where the end of a text begins that is the beginning of a secret.
+    /// Where the end of a text begins that is the beginning of a secret, or of one that is cut short.
     pub(super) fn undecided(&self, text: &str) -> usize {
+        let begins = self.begins(text);
+        let before = text.strip_suffix("..").or_else(|| text.strip_suffix('.'));
+        let cut = before.map(|before| (self.begins(before), before.len()));
+        cut.filter(|(begins, end)| end - begins >= SHORTEST_CUT).map_or(begins, |(cut, _)| cut.min(begins))
+    }
+
+    fn begins(&self, text: &str) -> usize {
         let near = text.len().saturating_sub(self.longest.saturating_sub(1));
         let begins_here = |start: usize| {
             let end = &text[start..];
@@ -101,6 +151,29 @@ impl Known {
         };
         (near..text.len()).find(|&at| text.is_char_boundary(at) && begins_here(at)).unwrap_or(text.len())
     }
+}
+
+/// Where a display says that it leaves something out.
+fn ellipses(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let is_dot = |c: char| matches!(c, '.' | '\u{2026}');
+    let mut at = 0;
+    let dots = std::iter::from_fn(move || {
+        let begin = at + text[at..].find(is_dot)?;
+        at = text[begin..].find(|c| !is_dot(c)).map_or(text.len(), |end| begin + end);
+        Some(begin..at)
+    });
+    // The one character has three bytes too.
+    dots.filter(|dots| dots.len() >= "...".len())
+}
+
+/// How long the longest end of a text is, in bytes, that one of these, which come in order, begins with.
+fn longest_end<T: AsRef<[u8]>>(sorted: &[T], text: &[u8]) -> usize {
+    let ends = (0..text.len()).map(|at| &text[at..]);
+    let begins = |end: &&[u8]| {
+        let first = sorted.partition_point(|one| one.as_ref() < *end);
+        sorted.get(first).is_some_and(|one| one.as_ref().starts_with(end))
+    };
+    ends.into_iter().find(begins).map_or(0, <[u8]>::len)
 }
 
 /// The first two bytes as a number.

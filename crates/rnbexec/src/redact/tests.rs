@@ -143,6 +143,31 @@ fn colours_and_tags_within_a_secret_do_not_hide_it_and_stay() {
 }
 
 #[test]
+fn of_a_secret_that_a_display_cuts_short_nothing_is_shown() {
+    let redactor = known("Ab3-token/with.many+characters_and.an-end");
+    for (text, expected) in [
+        ("0  Ab3-token/with.many+char...", "0  ***..."),
+        ("<td>Ab3-token/with.many+characters_and.a...</td>", "<td>***...</td>"),
+        ("'Ab3-token/w\u{2026}'", "'***\u{2026}'"),
+        ("'Ab3-token/wi...d.an-end'", "'***...***'"),
+        ("Ab3-token%2Fwi....", "***...."),
+        ("Ab3-tok... -end", "Ab3-tok... -end"),
+        ("xAb3-token/... x/with.m...", "x***... x/with.m..."),
+        ("Ab3-token/with.. and ...Ab3-token/", "Ab3-token/with.. and ...Ab3-token/"),
+    ] {
+        assert_eq!(clean(&redactor, text), expected);
+    }
+    for pieces in
+        [["Ab3-token/wi", "...\n", ""], ["Ab3-token/wi.", ".", "."], ["Ab3-token", "/wi", "\u{2026}"]]
+    {
+        let text = pieces.concat().replace("Ab3-token/wi", "***");
+        assert_eq!(told_and_saved(&redactor, pieces.into_iter()), (text.clone(), text));
+    }
+    let url = known("https://account.example/container");
+    assert_eq!(clean(&url, "https://... https://account.ex..."), "https://... ***...");
+}
+
+#[test]
 fn lines_with_colours_tags_or_padding_within_a_secret_do_not_hide_it() {
     let redactor = known("EMP-123456xy");
     for (text, expected) in [
@@ -692,6 +717,10 @@ fn what_is_searched_takes_time_that_grows_with_it_alone() {
         "eyJ",
         "QUJD",
         "QUJDQUJDQUJD\n",
+        "...",
+        "....a",
+        "line 1 of a long...",
+        "aaaaaaaaaaaaaaa...aaaaaaaaaaaaaaa",
         "%",
         "%ff",
         "+",

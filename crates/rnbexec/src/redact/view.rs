@@ -120,7 +120,7 @@ fn breaks(text: &str, padded: bool) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// The places in order; those that overlap or touch become one.
-fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+pub(super) fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     places.sort_unstable_by_key(|place| place.start);
     places.dedup_by(|next, last| {
         let touches = next.start <= last.end;
