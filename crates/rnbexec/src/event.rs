@@ -36,7 +36,8 @@ pub enum RunEvent<'a> {
         /// Its source.
         source: &'a str,
     },
-    /// A cell wrote to a stream: one message as it came.
+    /// A cell wrote to a stream: one message as it came, save that what may be half a secret comes with what follows it on the stream,
+    /// of this cell or the next.
     Stream {
         /// The cell's position.
         index: usize,

@@ -293,6 +293,16 @@ impl Redactor {
             let views = across_lines.iter().map(|(view, _)| view).chain(&tags);
             from = views.map(|view| view.stands_at(self.known.undecided(view.text()))).fold(from, usize::min);
         }
+        self.decided_to(text, from)
+    }
+
+    /// The same where a cell ends and its stream may go on in the next: a line goes no further, nor what lines cut.
+    fn decided_at_cell_end(&self, text: &str) -> (usize, Vec<Mark>) {
+        let from = View::without_escapes(text).map(|view| view.stands_at(self.known.undecided(view.text())));
+        self.decided_to(text, self.known.undecided(text).min(from.unwrap_or(text.len())))
+    }
+
+    fn decided_to(&self, text: &str, mut from: usize) -> (usize, Vec<Mark>) {
         // Escape sequences without end are not seen, and yet kept.
         let longest = ESCAPES_PER_CHARACTER * LONGEST_LINE.max(self.known.longest());
         if text.len() - from > longest {

@@ -434,7 +434,8 @@ impl Run<'_> {
     }
 
     async fn end_cell(&mut self, index: usize, begun: Stamp, end: &CellEnd) {
-        self.tell_rest_of_streams();
+        let told = self.live.end_cell(&self.redactor);
+        self.tell_streams(told);
         let now = Stamp::now(self.services);
         let duration = now.since(begun);
         let status = match end {
@@ -450,9 +451,14 @@ impl Run<'_> {
         (self.on_event)(RunEvent::CellFinished { index, status, duration });
     }
 
-    /// Tells what of the streams was kept back as perhaps half a secret.
+    /// Tells what of the streams was kept back to the end as perhaps half a secret.
     fn tell_rest_of_streams(&mut self) {
-        for (index, name, text) in self.live.finish(&self.redactor) {
+        let told = self.live.finish(&self.redactor);
+        self.tell_streams(told);
+    }
+
+    fn tell_streams(&mut self, told: Vec<(usize, String, String)>) {
+        for (index, name, text) in told {
             (self.on_event)(RunEvent::Stream { index, name: &name, text: &text });
         }
     }

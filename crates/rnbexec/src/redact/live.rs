@@ -6,15 +6,32 @@ use std::collections::BTreeMap;
 use rnbexec_notebook::{Cell, Decided, Json, Recording};
 
 use super::document::is_stream_name;
-use super::{Masked, Redactor, masked_at};
+use super::{Mark, Masked, Redactor, masked_at};
 
-/// The streams of a cell as they are told live, message by message: what may be half a secret is kept back until the next
-/// message of the stream, or the end of the cell, decides.
+/// The streams of a run as they are told live, message by message: what may be half a secret is kept back until the next
+/// message of the stream, or the end, decides. A stream goes on from cell to cell, as it does in a file.
 #[derive(Debug, Default)]
-pub(crate) struct LiveStreams(BTreeMap<(usize, String), String>);
+pub(crate) struct LiveStreams(BTreeMap<String, Kept>);
+
+/// What is kept back of a stream.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The cell that wrote the last of it.
+    cell: usize,
+    text: String,
+}
+
+impl Kept {
+    /// Takes out what can be told, without secrets.
+    fn take(&mut self, (decided, marks): (usize, Vec<Mark>)) -> String {
+        let rest = self.text.split_off(decided);
+        let told = std::mem::replace(&mut self.text, rest);
+        masked_at(&told, &marks, &mut Masked::default()).into_owned()
+    }
+}
 
 impl LiveStreams {
-    /// What can be told of a stream now that `text` has come.
+    /// What can be told of a stream now that `text` has come from a cell.
     pub(crate) fn next<'a>(
         &mut self,
         redactor: &Redactor,
@@ -25,18 +42,29 @@ impl LiveStreams {
         if redactor.is_empty() {
             return Cow::Borrowed(text);
         }
-        let kept = self.0.entry((cell, name.to_owned())).or_default();
-        kept.push_str(text);
-        let (decided, marks) = redactor.decided(kept);
-        let rest = kept.split_off(decided);
-        let told = std::mem::replace(kept, rest);
-        Cow::Owned(masked_at(&told, &marks, &mut Masked::default()).into_owned())
+        let kept = self.0.entry(name.to_owned()).or_default();
+        kept.cell = cell;
+        kept.text.push_str(text);
+        let decided = redactor.decided(&kept.text);
+        Cow::Owned(kept.take(decided))
+    }
+
+    /// What can be told when a cell ends, `(cell, stream, text)`: all but what may be half of a known secret.
+    pub(crate) fn end_cell(&mut self, redactor: &Redactor) -> Vec<(usize, String, String)> {
+        self.tell(|text| redactor.decided_at_cell_end(text))
     }
 
     /// What was kept back to the end: `(cell, stream, text)`.
     pub(crate) fn finish(&mut self, redactor: &Redactor) -> Vec<(usize, String, String)> {
-        let kept = std::mem::take(&mut self.0).into_iter().filter(|(_, text)| !text.is_empty());
-        kept.map(|((cell, name), text)| (cell, name, redactor.plain(&text).into_owned())).collect()
+        self.tell(|text| (text.len(), redactor.marks(text)))
+    }
+
+    fn tell(&mut self, decide: impl Fn(&str) -> (usize, Vec<Mark>)) -> Vec<(usize, String, String)> {
+        let told = self.0.iter_mut().map(|(name, kept)| {
+            let decided = decide(&kept.text);
+            (kept.cell, name.clone(), kept.take(decided))
+        });
+        told.filter(|(_, _, text)| !text.is_empty()).collect()
     }
 }
 

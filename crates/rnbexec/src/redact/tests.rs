@@ -612,6 +612,22 @@ fn a_secret_that_is_split_over_messages_is_masked_in_the_live_streams() {
 }
 
 #[test]
+fn a_secret_that_one_cell_begins_and_the_next_ends_is_masked_in_the_live_streams() {
+    let redactor = patterns(&["s3cr3t-word"], &[]);
+    let mut live = LiveStreams::default();
+    assert_eq!(live.next(&redactor, 0, "stdout", "one\ntwo s3c\u{1b}[1m"), "one\n");
+    assert_eq!(live.next(&redactor, 0, "stderr", "a line s3"), "");
+    assert_eq!(
+        live.end_cell(&redactor),
+        [(0, "stderr".to_owned(), "a line ".to_owned()), (0, "stdout".to_owned(), "two ".to_owned())]
+    );
+    assert!(live.end_cell(&redactor).is_empty());
+    assert_eq!(live.next(&redactor, 1, "stdout", "r3t-word\nthree s3cr\n"), "***\u{1b}[1m\nthree ");
+    assert_eq!(live.end_cell(&redactor), [(1, "stdout".to_owned(), "s3cr\n".to_owned())], "a whole line");
+    assert_eq!(live.finish(&redactor), [(0, "stderr".to_owned(), "s3".to_owned())]);
+}
+
+#[test]
 fn a_secret_that_ends_as_it_begins_is_not_torn_apart_in_the_live_streams() {
     let redactor = Redactor::new(["(s3cr3t(", "(abcd", "(abcdef"], Vec::new());
     let mut live = LiveStreams::default();
