@@ -96,9 +96,13 @@ enum Numbers {
 }
 
 impl Numbers {
-    /// Below a member: a display's data (tables, Vega), the state of a widget.
-    fn below(self, key: &str) -> Self {
-        if matches!(key, "data" | "state") { Self::Data } else { self }
+    /// Below a member: a display's data (tables, Vega) and what is said of it, the state of a widget.
+    fn below(self, key: &str, of_output: bool) -> Self {
+        match key {
+            "data" | "state" => Self::Data,
+            "metadata" if of_output => Self::Data,
+            _ => self,
+        }
     }
 }
 
@@ -108,9 +112,6 @@ impl Redactor {
         let mut masked = Masked::default();
         if self.is_empty() {
             return masked;
-        }
-        for cell in notebook.cells_mut() {
-            self.streams(cell, &mut masked);
         }
         for value in notebook.contents_mut() {
             self.json(value, &mut masked);
@@ -141,7 +142,7 @@ impl Redactor {
             return;
         }
         let masked = &mut Masked::default();
-        self.streams(cell, masked);
+        self.streams(cell.outputs_mut(), masked);
         for output in cell.outputs_mut() {
             self.json(output, masked);
         }
@@ -157,17 +158,13 @@ impl Redactor {
     /// Takes out of a cell's outputs the secrets that go over several of one stream. Tells whether there were any.
     pub(super) fn mask_streams(&self, cell: &mut Cell) -> bool {
         let mut masked = Masked::default();
-        self.streams(cell, &mut masked);
+        self.streams(cell.outputs_mut(), &mut masked);
         !masked.is_empty()
     }
 
-    /// What a cell writes to one stream, something else to another and more to the first is three outputs. A secret may go from the
-    /// first to the last.
-    fn streams(&self, cell: &mut Cell, masked: &mut Masked) {
-        if cell.outputs().is_empty() {
-            return;
-        }
-        let outputs = cell.outputs_mut();
+    /// What a cell writes to one stream, something else to another and more to the first is three outputs, in a cell and in a widget
+    /// that shows outputs. A secret may go from the first to the last.
+    fn streams(&self, outputs: &mut [Json], masked: &mut Masked) {
         for places in streams(outputs).into_iter().filter(|places| places.len() > 1) {
             let texts: Vec<_> = places
                 .iter()
@@ -200,12 +197,14 @@ impl Redactor {
                 }
             }
             Json::Array(items) => {
+                self.streams(items, masked);
                 for item in &mut *items {
                     self.json_in(item, numbers, masked);
                 }
                 self.lines(items, masked);
             }
             Json::Object(members) => {
+                let is_output = members.contains_key("output_type");
                 for (key, value) in &mut *members {
                     match value {
                         Json::String(text) if is_binary(text) => {}
@@ -214,7 +213,7 @@ impl Redactor {
                                 *text = clean;
                             }
                         }
-                        _ => self.json_in(value, numbers.below(key), masked),
+                        _ => self.json_in(value, numbers.below(key, is_output), masked),
                     }
                 }
                 let keys = members
@@ -323,15 +322,12 @@ impl Redactor {
 
 /// Where the outputs of each stream stand.
 fn streams(outputs: &[Json]) -> Vec<Vec<usize>> {
-    let mut streams: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut streams = BTreeMap::<&str, Vec<usize>>::new();
     for (place, output) in outputs.iter().enumerate().filter(|(_, output)| text_of(output).is_some()) {
         let name = output.get("name").and_then(Json::as_str).unwrap_or_default();
-        match streams.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, places)) => places.push(place),
-            None => streams.push((name, vec![place])),
-        }
+        streams.entry(name).or_default().push(place);
     }
-    streams.into_iter().map(|(_, places)| places).collect()
+    streams.into_values().collect()
 }
 
 /// The text of a stream's output.

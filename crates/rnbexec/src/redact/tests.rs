@@ -222,6 +222,20 @@ fn a_secret_that_is_spread_over_lines_and_outputs_is_masked_and_the_lines_stay()
 }
 
 #[test]
+fn a_secret_that_is_spread_over_the_outputs_which_a_widget_shows_is_masked() {
+    let stream = |name: &str, text: &str| json!({"output_type": "stream", "name": name, "text": text});
+    let outputs = |texts: [&str; 3]| {
+        json!([stream("stdout", texts[0]), stream("stderr", texts[1]), stream("stdout", texts[2])])
+    };
+    let widgets =
+        |texts| json!({"state": {"id": {"model_name": "OutputModel", "state": {"outputs": outputs(texts)}}}});
+    let mut json = Json::parse(widgets(["a hun", "between", "ter2!"]).to_string().as_bytes()).unwrap();
+    known("hunter2").redact(&mut json);
+    let written: Value = serde_json::from_str(&json.to_compact()).unwrap();
+    assert_eq!(written, widgets(["a ***", "between", "!"]));
+}
+
+#[test]
 fn what_is_surely_a_secret_is_masked_wherever_it_stands() {
     const SIGNATURE: &str = "u4Ev9%2BzGkLxWbXbq4pO0cJrS1e2hYtQmZ8aNd5fVw7I%3D";
     const KEY: &str =
@@ -568,10 +582,12 @@ fn numbers_that_are_shown_are_masked_and_those_of_the_form_stay() {
         {"output_type": "execute_result", "execution_count": 4111, "metadata": {"n": 4111},
          "data": {"application/json": {"card": 4111, "all": [4111, 5, -4111.5]}, "text/plain": "4111"}},
     ]));
-    assert_eq!(patterns(&[], &[r"\b\d{4}\b"]).notebook(&mut notebook).total(), 4);
+    notebook.cells_mut()[0].metadata_mut().insert("n".to_owned(), Json::from(4111));
+    assert_eq!(patterns(&[], &[r"\b\d{4}\b"]).notebook(&mut notebook).total(), 5);
     let written: Value = serde_json::from_slice(&notebook.to_vec()).unwrap();
     let output = &written["cells"][0]["outputs"][0];
-    assert_eq!((&output["execution_count"], &output["metadata"]["n"]), (&json!(4111), &json!(4111)));
+    assert_eq!((&output["execution_count"], &output["metadata"]["n"]), (&json!(4111), &json!("***")));
+    assert_eq!(written["cells"][0]["metadata"], json!({"n": 4111}));
     assert_eq!(output["data"]["application/json"], json!({"card": "***", "all": ["***", 5, "-***.5"]}));
 }
 
