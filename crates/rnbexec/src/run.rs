@@ -38,6 +38,10 @@ const KERNEL_LINES: usize = 256;
 /// A line that a kernel's process wrote past the notebook, or a part of one; its end tells which.
 type KernelLine = (OutputStream, String);
 
+/// What the streams of a kernel's process are called.
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
+
 /// The longest line of a kernel's process that is told as one, in bytes.
 const LONGEST_KERNEL_LINE: usize = 64 << 10;
 
@@ -164,6 +168,7 @@ async fn run_once(
         is_last_attempt: carried.attempt > request.retries,
         saves_now: saves_during_run(request, services),
         kernel_output,
+        kernel_streams: LiveStreams::default(),
         kernel_lines: [const { String::new() }; 2],
         first_saved: false,
         executed_cells: 0,
@@ -199,6 +204,17 @@ fn fresh_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();
     id.truncate(8);
     id
+}
+
+/// Tells the lines of a kernel's process that end now, and begins the next.
+fn tell_lines(line: &mut String, text: &str, on_event: &mut (dyn FnMut(RunEvent<'_>) + Send)) {
+    for part in text.split_inclusive('\n') {
+        line.push_str(part);
+        if line.ends_with('\n') || line.len() > LONGEST_KERNEL_LINE {
+            on_event(RunEvent::KernelOutput { line: line.trim_end_matches(['\r', '\n']) });
+            line.clear();
+        }
+    }
 }
 
 /// Whether the output is written while the notebook runs: not on request, and never to a stream.
@@ -296,6 +312,8 @@ struct Run<'a> {
     is_last_attempt: bool,
     /// What the kernel's process wrote past the notebook.
     kernel_output: mpsc::Receiver<KernelLine>,
+    /// What of that may be half a secret.
+    kernel_streams: LiveStreams,
     /// The beginnings of lines whose ends are still to come, of its stdout and stderr.
     kernel_lines: [String; 2],
     /// The output was written at least once.
@@ -463,15 +481,12 @@ impl Run<'_> {
         }
     }
 
-    /// Tells a line that the kernel's process wrote past the notebook when all of it is here: half a line may be half a secret.
+    /// Tells what the kernel's process wrote past the notebook, when it is sure to be no half of a secret, line by line.
     fn tell_kernel_line(&mut self, (stream, part): KernelLine) {
-        let line = &mut self.kernel_lines[usize::from(stream == OutputStream::Stderr)];
-        line.push_str(&part);
-        if line.ends_with('\n') || line.len() > LONGEST_KERNEL_LINE {
-            let line = std::mem::take(line);
-            let line = line.trim_end_matches(['\r', '\n']);
-            (self.on_event)(RunEvent::KernelOutput { line: &self.redactor.plain(line) });
-        }
+        let is_stderr = stream == OutputStream::Stderr;
+        let name = if is_stderr { STDERR } else { STDOUT };
+        let text = self.kernel_streams.next(&self.redactor, 0, name, &part);
+        tell_lines(&mut self.kernel_lines[usize::from(is_stderr)], &text, &mut *self.on_event);
     }
 
     /// Tells what the kernel's process wrote to its end.
@@ -479,10 +494,11 @@ impl Run<'_> {
         while let Ok(line) = self.kernel_output.try_recv() {
             self.tell_kernel_line(line);
         }
-        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-            if !self.kernel_lines[usize::from(stream == OutputStream::Stderr)].is_empty() {
-                self.tell_kernel_line((stream, "\n".to_owned()));
-            }
+        for (_, name, text) in self.kernel_streams.finish(&self.redactor) {
+            tell_lines(&mut self.kernel_lines[usize::from(name == STDERR)], &text, &mut *self.on_event);
+        }
+        for line in self.kernel_lines.iter_mut().filter(|line| !line.is_empty()) {
+            tell_lines(line, "\n", &mut *self.on_event);
         }
     }
 
@@ -513,5 +529,30 @@ impl Run<'_> {
         };
         (self.on_event)(RunEvent::Warning(&text));
         self.warnings.push(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Pattern;
+
+    #[test]
+    fn a_key_of_several_lines_that_a_kernel_writes_past_the_notebook_is_masked() {
+        let redactor = Redactor::new(["hunter2"], Pattern::well_known().collect());
+        let (mut streams, mut line, mut told) = (LiveStreams::default(), String::new(), Vec::new());
+        for part in [
+            "one\n-----BEGIN PRIVATE KEY-----\n",
+            "MIIEowIBAAKCAQEA\n",
+            "-----END PRIVATE KEY-----\r\nhun",
+            "ter2 ",
+            "end\nrest",
+        ] {
+            let text = streams.next(&redactor, 0, STDERR, part);
+            tell_lines(&mut line, &text, &mut |event| told.push(format!("{event:?}")));
+        }
+        let line = |line: &str| format!("{:?}", RunEvent::KernelOutput { line });
+        let key = "-----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----";
+        assert_eq!(told, [line("one"), line(key), line("*** end")]);
     }
 }
