@@ -4,8 +4,9 @@
 //! and hexadecimal digits), and what a [`Pattern`] describes.
 //!
 //! Known secrets are searched for all at once, each pattern once, in time that grows with the text alone. Escape sequences and
-//! HTML tags that cut a known secret in pieces do not hide it, nor do the lines and messages that it is spread over. What is
-//! percent-encoded or in base64 is searched as it is and decoded. Texts are searched, images and other binary data are not. What is told of it is which kinds were masked and how often, never a value.
+//! HTML tags that cut a known secret in pieces do not hide it, nor do the lines and messages that it is spread over, nor a display that
+//! leaves the rest of it out. What is percent-encoded or in base64 is searched as it is and decoded. Texts are searched, images and other
+//! binary data are not. What is told of it is which kinds were masked and how often, never a value.
 
 mod document;
 mod encoded;
