@@ -12,7 +12,8 @@ use uuid::Uuid;
 ///
 /// Not its last modification: our own comment modifies an incident, and a manager would triage itself for ever. The
 /// place of the published notebook derives from the key, so that whoever does the same work again, on whichever machine,
-/// overwrites instead of adding; what is added to the incident has an [`id_of`] the incident and its activity alone.
+/// overwrites instead of adding; what is added to the incident has an id of the incident and its activity
+/// alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunKey(String);
