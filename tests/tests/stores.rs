@@ -77,6 +77,26 @@ mod http {
         assert_eq!(server.asked().len(), 3);
     }
 
+    /// A login in between answers so; what is fetched there is no answer to the upload.
+    #[tokio::test]
+    async fn an_upload_that_is_answered_with_a_question_is_not_taken_for_done() {
+        let server = Http::serve(|asked| match asked.target.as_str() {
+            "/out.ipynb" => Answer::status(303).with("Location", "/login"),
+            "/moved.ipynb" => Answer::status(307).with("Location", "/there.ipynb"),
+            _ => Answer::ok("<html>"),
+        });
+        let write = async |name| {
+            let place = at(&format!("{}/{name}", server.url()));
+            stores(&[]).write(&place, &["notebook".into()], Durability::Durable).await
+        };
+        let error = write("out.ipynb").await.unwrap_err();
+        assert!(error.to_string().contains("points elsewhere instead of taking it"), "{error}");
+        write("moved.ipynb").await.unwrap();
+        let asked: Vec<_> = server.asked().into_iter().map(|asked| (asked.method, asked.target)).collect();
+        let put = |target: &str| ("PUT".to_owned(), target.to_owned());
+        assert_eq!(asked, ["/out.ipynb", "/moved.ipynb", "/there.ipynb"].map(put));
+    }
+
     #[tokio::test]
     async fn a_server_that_stays_busy_is_given_up() {
         let server = Http::serve(|_| Answer::status(503));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
 use super::redact::{scrub, secrets_of};
@@ -26,9 +27,16 @@ const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
 const SLOWEST_UPLOAD: u64 = 16 << 10;
 
 /// URLs as a store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HttpStore {
-    client: LazyClient,
+    reading: LazyClient,
+    writing: LazyClient,
+}
+
+impl Default for HttpStore {
+    fn default() -> Self {
+        Self { reading: LazyClient::new(Redirects::Follow), writing: LazyClient::new(Redirects::KeepMethod) }
+    }
 }
 
 /// A client that is made on first use: reading the system's certificates costs more than starting this program.
@@ -43,13 +51,14 @@ pub(super) struct LazyClient {
 pub(super) enum Redirects {
     #[default]
     Follow,
+    /// As long as the request stays what it is: 303 makes a question of an upload, whose answer says nothing of it.
+    KeepMethod,
     /// A signed request is valid for one host only: whoever signs looks at redirects itself.
     #[cfg(feature = "s3")]
     Return,
 }
 
 impl LazyClient {
-    #[cfg(feature = "s3")]
     pub(super) fn new(redirects: Redirects) -> Self {
         Self { client: OnceLock::new(), redirects }
     }
@@ -59,9 +68,15 @@ impl LazyClient {
             return Ok(client);
         }
         let redirects = match self.redirects {
-            Redirects::Follow => reqwest::redirect::Policy::default(),
+            Redirects::Follow => Policy::default(),
+            Redirects::KeepMethod => Policy::custom(|attempt| {
+                if attempt.status() == StatusCode::SEE_OTHER {
+                    return attempt.stop();
+                }
+                Policy::default().redirect(attempt)
+            }),
             #[cfg(feature = "s3")]
-            Redirects::Return => reqwest::redirect::Policy::none(),
+            Redirects::Return => Policy::none(),
         };
         let client = Client::builder()
             .redirect(redirects)
@@ -84,7 +99,7 @@ impl Store for HttpStore {
     async fn read(&self, location: &Location) -> Result<Bytes, StoreError> {
         let url = url_of(Action::Read, location)?;
         let request =
-            self.client.get(Action::Read, location)?.get(url).header(header::ACCEPT, "application/json");
+            self.reading.get(Action::Read, location)?.get(url).header(header::ACCEPT, "application/json");
         let response = send(Action::Read, location, request).await?;
         if !response.status().is_success() {
             return Err(refused(Action::Read, location, response).await);
@@ -100,7 +115,7 @@ impl Store for HttpStore {
     ) -> Result<(), StoreError> {
         let url = url_of(Action::Write, location)?;
         let request = self
-            .client
+            .writing
             .get(Action::Write, location)?
             .put(url)
             .header(header::CONTENT_TYPE, "application/json")
@@ -204,6 +219,9 @@ fn kind_of(action: Action, status: StatusCode, retry_after: Option<Duration>) ->
         },
         403 => StoreErrorKind::PermissionDenied,
         404 | 410 if action != Action::Write => StoreErrorKind::NotFound,
+        300..=399 if action == Action::Write => StoreErrorKind::NotWritable {
+            reason: "the server points elsewhere instead of taking it (a login, perhaps)".to_owned(),
+        },
         405 | 501 if action == Action::Write => {
             StoreErrorKind::NotWritable { reason: "the server takes no PUT here".to_owned() }
         }

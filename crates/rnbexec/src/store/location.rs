@@ -175,12 +175,17 @@ impl Segment {
 }
 
 impl Location {
-    /// The place in its one spelling: a local path absolute and without links, whether something is there or not; any other as it
-    /// is. Two spellings of one file have the same.
+    /// The place in its one spelling: a local path absolute and without links, whether something is there or not; a URL as it is
+    /// asked for; any other as it is. Two spellings of one file have the same.
     #[must_use]
     pub fn canonical(&self) -> Self {
         match self {
             Self::Local(path) => Self::Local(super::local::real(path)),
+            Self::Http(at) => {
+                let mut url = at.url.clone();
+                url.set_fragment(None);
+                Self::Http(HttpUrl { text: url.to_string(), url })
+            }
             other => other.clone(),
         }
     }
