@@ -36,6 +36,8 @@ pub enum Format {
     AsItBegins,
     /// Comma-separated values.
     Csv,
+    /// JSON lines, or an array.
+    Json,
 }
 
 impl Format {
@@ -44,6 +46,11 @@ impl Format {
         let extension = location.file_name().and_then(|name| name.rsplit_once('.')).map(|(_, last)| last);
         match extension {
             Some(extension) if extension.eq_ignore_ascii_case("csv") => Self::Csv,
+            Some(extension)
+                if ["json", "jsonl", "ndjson"].iter().any(|json| extension.eq_ignore_ascii_case(json)) =>
+            {
+                Self::Json
+            }
             _ => Self::AsItBegins,
         }
     }
@@ -92,6 +99,9 @@ pub enum RowError {
         /// How many names there are.
         names: u64,
     },
+    /// The last record of a CSV text ends within quotes: a mark is missing, or the rest of the text.
+    #[error("a quotation mark opens a value that nothing closes")]
+    OpenQuote,
     /// A record of a CSV text is not UTF-8.
     #[error("the text is not UTF-8")]
     NotUtf8,
@@ -135,8 +145,7 @@ impl Rows {
     pub fn read(input: impl Read + Send + 'static, format: Format) -> Result<Self, RowsError> {
         let (first, mut input) = begin(input).map_err(RowsError::Io)?;
         Ok(Self(match (format, first) {
-            (Format::AsItBegins, Some(b'{')) => Kind::Lines { input, line: 0 },
-            (Format::AsItBegins, Some(b'[')) => {
+            (Format::AsItBegins | Format::Json, Some(b'[')) => {
                 let mut text = Vec::new();
                 input.read_to_end(&mut text).map_err(RowsError::Io)?;
                 let elements = match Json::parse(&text).map_err(RowsError::Json)? {
@@ -146,6 +155,7 @@ impl Rows {
                 };
                 Kind::Array { elements: elements.into_iter(), element: 0 }
             }
+            (Format::AsItBegins, Some(b'{')) | (Format::Json, _) => Kind::Lines { input, line: 0 },
             (Format::Csv | Format::AsItBegins, _) => Kind::Csv(Box::new(Csv::begin(input)?)),
         }))
     }
@@ -240,6 +250,9 @@ impl Csv {
             csv::ErrorKind::Utf8 { .. } => wrong("they are not UTF-8".to_owned()),
             other => wrong(format!("{other:?}")),
         })?;
+        if reader.get_ref().ended_in_quotes() {
+            return Err(wrong("a quotation mark opens one that nothing closes".to_owned()));
+        }
         let names: Vec<String> = names.iter().map(str::to_owned).collect();
         for (column, name) in names.iter().enumerate() {
             if name.is_empty() {
@@ -258,6 +271,7 @@ impl Csv {
         let origin = Some(Origin::Line(self.reader.get_mut().line_at(begin)));
         let parameters = match read {
             Ok(false) => return None,
+            _ if self.reader.get_ref().ended_in_quotes() => Err(RowError::OpenQuote),
             Ok(true) => {
                 let values = self.names.iter().zip(&self.record).filter(|(_, text)| !text.is_empty());
                 Ok(values.map(|(name, text)| (name.as_str(), infer_scalar(text))).collect())
@@ -273,6 +287,27 @@ impl Csv {
     }
 }
 
+/// Where in a record a byte of CSV stands, as the CSV reader sees it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Begin,
+    Bare,
+    Quoted,
+    /// Behind a quotation mark that ends the value, or doubles.
+    Mark,
+}
+
+impl At {
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Begin | Self::Mark, b'"') | (Self::Quoted, b'\0'..=b'!' | b'#'..=b'\xff') => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Mark,
+            (_, b',' | b'\r' | b'\n') => Self::Begin,
+            _ => Self::Bare,
+        }
+    }
+}
+
 /// Knows which line a byte stands in. The CSV reader's own count is taken where it stopped reading, which is before the
 /// line breaks that stand between two records.
 struct Lines {
@@ -282,11 +317,18 @@ struct Lines {
     /// The line breaks that were read and not asked about yet: where each stands, and whether a line ends there.
     breaks: VecDeque<(u64, bool)>,
     line: u64,
+    at: At,
+    is_over: bool,
 }
 
 impl Lines {
     fn of(input: Input) -> Self {
-        Self { input, read: 0, breaks: VecDeque::new(), line: 1 }
+        Self { input, read: 0, breaks: VecDeque::new(), line: 1, at: At::Begin, is_over: false }
+    }
+
+    /// Whether the text is over, in the middle of a value in quotes.
+    fn ended_in_quotes(&self) -> bool {
+        self.is_over && self.at == At::Quoted
     }
 
     /// The line of the first byte from `at` on that is no line break. To be asked in rising order.
@@ -304,6 +346,8 @@ impl Lines {
 impl Read for Lines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
+        self.is_over |= read == 0 && !buffer.is_empty();
+        self.at = buffer.iter().take(read).fold(self.at, |at, byte| at.after(*byte));
         let bytes = buffer.iter().take(read).zip(self.read..);
         self.breaks.extend(
             bytes.filter(|(byte, _)| matches!(byte, b'\r' | b'\n')).map(|(byte, at)| (at, *byte == b'\n')),

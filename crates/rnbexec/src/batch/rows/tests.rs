@@ -119,7 +119,9 @@ fn the_name_says_csv_whatever_the_text_begins_with() {
     for (place, format) in [
         ("a/rows.CSV", Format::Csv),
         ("https://h/rows.csv?sig=x", Format::Csv),
-        ("rows.jsonl", Format::AsItBegins),
+        ("rows.jsonl", Format::Json),
+        ("a/rows.NDJSON", Format::Json),
+        ("rows", Format::AsItBegins),
         ("-", Format::AsItBegins),
     ] {
         assert_eq!(Format::of(&Location::parse(place).unwrap()), format, "{place}");
@@ -147,4 +149,32 @@ fn a_text_that_breaks_off_is_an_error_after_the_rows_that_came() {
         assert!(read[0].parameters.is_ok());
         assert!(matches!(read[1].parameters, Err(RowError::Io(_))));
     }
+}
+
+#[test]
+fn a_quotation_mark_that_nothing_closes_swallows_no_rows() {
+    for text in
+        ["name\n\"Ada\nGrace\nBob\n", "name,n\nAda,\"1\nGrace,2\n", "name\nAda\n\"Gr\"\"ace", "name\nAda\n\""]
+    {
+        let rows = rows(text);
+        assert!(
+            rows.last().unwrap().ends_with("a quotation mark opens a value that nothing closes"),
+            "{text}: {rows:?}"
+        );
+    }
+    for (text, last) in [
+        ("name\n\"Ada\nGrace\"", r#"line 2: {"name":"Ada\nGrace"}"#),
+        ("name\na\"b\n", r#"line 2: {"name":"a\"b"}"#),
+        ("name\n\"a\"\"\"\n", r#"line 2: {"name":"a\""}"#),
+        ("name\n\"a\"b\"\nc\n", r#"line 3: {"name":"c"}"#),
+    ] {
+        assert_eq!(rows(text).last().unwrap(), last, "{text}");
+    }
+    assert!(refused(b"\"name\nAda\n").contains("nothing closes"));
+}
+
+#[test]
+fn what_is_called_json_is_never_read_as_csv() {
+    let rows = rows_as("null\n{\"name\":1}\n", Format::Json);
+    assert_eq!(rows, ["line 1: a row is an object of names and values, not null", r#"line 2: {"name":1}"#]);
 }
