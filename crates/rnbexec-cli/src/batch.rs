@@ -160,7 +160,14 @@ async fn attempt(
         dry_run: runs.dry_run,
         request: settings.request(source.into_input(), None, parameters),
     };
-    let total = if rows.is_known() { Some(look_through(&batch, &rows)?) } else { None };
+    let total = if rows.is_known() {
+        match supervisor.abandonable(look_through(&batch, &rows)).await {
+            Ok(total) => Some(total?),
+            Err(Abandoned(signal)) => return Err(stopped(signal)),
+        }
+    } else {
+        None
+    };
     if let Some(summary) = runs.summary.as_deref() {
         let rows = runs.each.as_deref().map(|rows| ("the rows", rows));
         let others = [("the notebook", input.as_str())].into_iter().chain(rows).collect::<Vec<_>>();
@@ -214,8 +221,8 @@ async fn attempt(
 
 /// Looks at all rows before anything runs: how many there are. Rows that cannot be read, or that go to the same place,
 /// are put right first.
-fn look_through(batch: &Batch, rows: &rows::Source) -> Result<u64, Failure> {
-    let Survey { items, wrong, wrong_count } = survey(batch, rows.known()?);
+async fn look_through(batch: &Batch, rows: &rows::Source) -> Result<u64, Failure> {
+    let Survey { items, wrong, wrong_count } = survey(batch, rows.known()?).await;
     if wrong_count == 0 {
         return Ok(items);
     }

@@ -150,15 +150,21 @@ pub struct Survey {
     pub wrong_count: u64,
 }
 
+/// After how many items others get their turn.
+pub(super) const AT_A_TIME: u64 = 256;
+
 /// How many wrong items a survey names.
 const NAMED: usize = 10;
 
-/// Looks at all items.
-pub fn survey(batch: &Batch, items: impl Iterator<Item = Item>) -> Survey {
+/// Looks at all items. Cancel-safe, and others get their turn while it goes on.
+pub async fn survey(batch: &Batch, items: impl Iterator<Item = Item>) -> Survey {
     let mut planner = Planner::new(batch);
     let mut survey = Survey::default();
     for item in items {
         survey.items += 1;
+        if survey.items.is_multiple_of(AT_A_TIME) {
+            tokio::task::yield_now().await;
+        }
         if let (planned, Some(refusal @ (Refusal::Row(_) | Refusal::SamePlace { .. }))) = planner.plan(item) {
             survey.wrong_count += 1;
             if survey.wrong.len() < NAMED {
@@ -319,18 +325,40 @@ mod tests {
     }
 
     #[test]
+    fn two_spellings_of_one_url_are_one_place() {
+        let batch = batch("https://Host:443/{x}.ipynb");
+        for (one, other) in [("a", "./a"), ("b/a", "b/./a")] {
+            let planned = planned(&batch, [item(1, &[("x", one)]), item(2, &[("x", other)])]);
+            assert!(planned[1].ends_with("is where run 1 goes already"), "{planned:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn others_get_their_turn_while_many_items_are_looked_at() {
+        let batch = batch("{row}.ipynb");
+        let items = (1..=10 * AT_A_TIME).map(|number| Item { number, ..item(1, &[]) });
+        let mut looked = std::pin::pin!(survey(&batch, items));
+        tokio::select! {
+            biased;
+            _ = &mut looked => panic!("nobody else had a turn"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(looked.await.items, 10 * AT_A_TIME);
+    }
+
+    #[test]
     fn a_secret_is_not_given_by_a_row() {
         let mut batch = batch("{row}.ipynb");
         batch.request.secrets.insert("s", Secret::new("v"));
         assert_eq!(planned(&batch, [item(1, &[("s", "x")])]), ["line 2: 's' is given as a secret, too"]);
     }
 
-    #[test]
-    fn a_survey_counts_what_must_be_put_right_before_anything_runs() {
+    #[tokio::test]
+    async fn a_survey_counts_what_must_be_put_right_before_anything_runs() {
         let batch = batch("out/{x}.ipynb");
         let broken = Item { number: 4, origin: None, parameters: Err(RowError::NotUtf8) };
         let items = [item(1, &[("x", "a")]), item(2, &[("x", "../b")]), item(3, &[("x", "a")]), broken];
-        let survey = survey(&batch, items.into_iter());
+        let survey = survey(&batch, items.into_iter()).await;
         assert_eq!((survey.items, survey.wrong_count), (4, 2));
         let numbers: Vec<u64> = survey.wrong.iter().map(|(planned, _)| planned.number).collect();
         // What leads out of the folder is refused when its turn comes: it hurts no other.

@@ -11,6 +11,7 @@ use rnbexec_notebook::Notebook;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
+use super::plan::AT_A_TIME;
 use super::{
     Batch, BatchEvent, BatchReport, End, Item, Items, OnBatchEvent, Planned, Planner, Scope, Stop,
     fingerprint,
@@ -157,11 +158,11 @@ impl Work<'_> {
                 },
             }
         }
-        if !exhausted {
-            self.tell_rest(items);
-        }
         while let Some(ended) = self.running.join_next_with_id().await {
             self.ended(ended);
+        }
+        if !exhausted {
+            self.tell_rest(items).await;
         }
         self.report
     }
@@ -226,9 +227,12 @@ impl Work<'_> {
     }
 
     /// Tells of the items that are there and will not be run.
-    fn tell_rest(&mut self, items: Source) {
+    async fn tell_rest(&mut self, items: Source) {
         let Source::Known(items) = items else { return };
-        for item in items {
+        for (told, item) in (1..).zip(items) {
+            if u64::is_multiple_of(told, AT_A_TIME) {
+                tokio::task::yield_now().await;
+            }
             let (planned, _) = self.planner.plan(item);
             self.report.count(&End::NotStarted);
             (self.shared.on_event)(BatchEvent::Ended { item: &planned, end: &End::NotStarted });
