@@ -157,10 +157,22 @@ fn rows_that_go_to_the_same_place_are_refused_before_anything_runs() {
     done.expect_code(1)
         .expect_stderr("2 of 4 runs cannot be run as they are")
         .expect_stderr("line 3: out/./a.ipynb is where run 1 goes already")
+        .expect_stderr("help: nothing was run; --output needs fields that tell the runs apart")
         .expect_stderr("line 4: the row cannot be read: expected a value, found '}' at column 10");
     assert_eq!(files(&scratch, "out"), [] as [&str; 0]);
     let last: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!((&last["total"], &last["exit_code"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_refused_before_anything_runs() {
+    let scratch = scratch_with(&greeting());
+    scratch.write("rows.csv", "name,count\nAda,1\nBob,\"2\nGrace,3\n");
+    batch(&scratch, &["--each", "rows.csv", "-o", "out/{name}.ipynb", "--prepare-only"])
+        .expect_code(1)
+        .expect_stderr("line 3: the row cannot be read: a quotation mark opens a value that nothing closes")
+        .expect_stderr("help: nothing was run; put these rows right, or leave them out");
+    assert_eq!(files(&scratch, "out"), [] as [&str; 0]);
 }
 
 #[test]

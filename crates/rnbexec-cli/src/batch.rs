@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rnbexec::batch::{
-    Batch, BatchEvent, BatchReport, Items, OutputTemplate, Scope, Stop, Survey, run_batch, survey,
+    Batch, BatchEvent, BatchReport, Items, OutputTemplate, Refusal, Scope, Stop, Survey, run_batch, survey,
 };
 use rnbexec::{RunError, Services};
 use rnbexec_kernel::{KernelPool, PoolOptions};
@@ -240,7 +240,12 @@ async fn look_through(batch: &Batch, rows: &rows::Source) -> Result<u64, Failure
     if wrong_count > named {
         failure = failure.cause(format!("and {} more", wrong_count - named));
     }
-    Err(failure.help("nothing was run; --output needs fields that tell the runs apart, such as {row}"))
+    let share_a_place = wrong.iter().any(|(_, refusal)| matches!(refusal, Refusal::SamePlace { .. }));
+    Err(failure.help(if share_a_place {
+        "nothing was run; --output needs fields that tell the runs apart, such as {row}"
+    } else {
+        "nothing was run; put these rows right, or leave them out"
+    }))
 }
 
 fn beginning(input: &str, total: Option<u64>, batch: &Batch) -> String {

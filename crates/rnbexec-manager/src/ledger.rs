@@ -30,7 +30,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The ledger's file in its folder.
 const FILE: &str = "ledger.sqlite";
 
-/// For how long it is remembered that a message was handed back unbegun: longer than any stays in a queue by default.
+/// For how long it is remembered that a message was handed back: longer than any stays in a queue by default.
 const UNBEGUN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// So far the clock may be set back without anybody taking notice: what waits then waits longer by as much.
@@ -244,8 +244,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes down that a message was handed back though nothing was begun on its behalf: that it was handed out says nothing
-    /// against its incident.
+    /// Writes down that a message was handed back in good order, whether or not something was begun on its behalf: that it was handed
+    /// out says nothing against its incident.
     pub async fn note_unbegun(&self, source: &str, message: &str, now: Timestamp) -> Result<(), LedgerError> {
         let (source, message) = (source.to_owned(), message.to_owned());
         let forgotten = now.checked_sub(UNBEGUN).unwrap_or(Timestamp::MIN);
@@ -261,7 +261,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// How often a message was handed back unbegun.
+    /// How often a message was handed back in good order.
     pub async fn unbegun(&self, source: &str, message: &str) -> Result<u32, LedgerError> {
         let key = [source.to_owned(), message.to_owned()];
         self.with(move |db| {

@@ -6,7 +6,7 @@
 //! - **A JSON array** of objects. It is read to its end before its first row is given.
 //!
 //! A byte order mark is passed over. The text says which of them it is: it begins with `{`, with `[`, or with neither;
-//! a name that ends in `.csv` says it first.
+//! a name that ends in `.csv`, or in `.json`, `.jsonl` or `.ndjson`, says it first.
 //!
 //! A row that cannot be read is an error in its place and the next one is read, except where nothing more can be.
 
